@@ -1,0 +1,22 @@
+"""Every subject the project drives, by name, and how to load one.
+
+Adapter modules import their framework only inside constructors, so this registry costs nothing.
+"""
+
+from __future__ import annotations
+
+REGISTRY: dict[str, str] = {
+    "numpy.reference": "bnconform.adapters.numpy_reference:NumpyReference",
+    "tf.nn": "bnconform.adapters.tf_nn:TfNn",
+    "tf.fused": "bnconform.adapters.tf_fused:TfFused",
+    "tf.layers.fused": "bnconform.adapters.tf_layers:TfLayersFused",
+    "tf.layers.unfused": "bnconform.adapters.tf_layers:TfLayersUnfused",
+    "keras.tensorflow": "bnconform.adapters.keras_layer:KerasTensorflow",
+    "keras.torch": "bnconform.adapters.keras_layer:KerasTorch",
+    "keras.jax": "bnconform.adapters.keras_layer:KerasJax",
+    "torch.functional": "bnconform.adapters.torch_functional:TorchFunctional",
+    "torch.module": "bnconform.adapters.torch_module:TorchModule",
+    "flax.linen": "bnconform.adapters.flax_linen:FlaxLinen",
+    "gpu.triton": "bnconform.adapters.gpu_kernel.adapter:TritonKernel",
+}
+"""Subject name -> ``module:Class`` of its adapter."""

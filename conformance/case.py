@@ -1,0 +1,226 @@
+"""The Case: everything needed to repeat one experiment, and nothing else.
+
+A case is frozen, holds no arrays (``fills.py`` makes them from its seed), goes through JSON and
+back unchanged, and is named by a hash of its content, so that two machines that draw the same
+case call it by the same name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+from .formats import DType
+
+CASE_FORMAT = "bn-case/1"
+
+
+class Layout(StrEnum):
+    """How an array lies in memory; its logical shape is the same in all three."""
+
+    CONTIGUOUS = "contiguous"
+    CHANNELS_LAST = "channels_last"
+    STRIDED = "strided"
+
+
+class Mode(StrEnum):
+    """What the layer is asked to do.
+
+    ``TRAIN`` normalizes by the batch and updates the running statistics; ``INFERENCE`` calls the
+    layer in inference mode; ``FROZEN`` calls a layer that is marked as not trainable in training
+    mode.
+    """
+
+    TRAIN = "train"
+    INFERENCE = "inference"
+    FROZEN = "frozen"
+
+
+class FillKind(StrEnum):
+    """The family that input values are drawn from; ``fills.py`` says what each one stresses."""
+
+    NORMAL = "normal"
+    OFFSET = "offset"
+    CONSTANT = "constant"
+    TINY = "tiny"
+    HUGE = "huge"
+    MIXED = "mixed"
+    EXACT = "exact"
+    NAN = "nan"
+    INF = "inf"
+
+
+class InvalidCaseError(ValueError):
+    """A case that contradicts itself; the message says which field and what would be valid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fill:
+    """How values are filled: a family, a seed, and for ``OFFSET`` the ratio mean / deviation."""
+
+    kind: FillKind
+    seed: int
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Reject a seed that JSON readers elsewhere could not hold exactly."""
+        if not 0 <= self.seed < 2**53:
+            msg = f"fill.seed must be in [0, 2**53), got {self.seed}"
+            raise InvalidCaseError(msg)
+        if (self.offset != 0.0) != (self.kind is FillKind.OFFSET):
+            msg = f"fill.offset belongs to kind 'offset' alone, got {self.offset} with {self.kind}"
+            raise InvalidCaseError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One experiment.
+
+    ``shape`` is the shape of a full batch; axis 0 is the batch, and the last of ``steps`` training
+    steps has ``last_batch`` samples instead of ``shape[0]``. ``feature_axes`` are as a user would
+    write them (negative allowed); every other axis is reduced. ``decay`` is the weight of the
+    *old* value in the running update; None is the cumulative average.
+    """
+
+    shape: tuple[int, ...]
+    last_batch: int
+    feature_axes: tuple[int, ...]
+    dtype: DType
+    layout: Layout
+    upstream_layout: Layout
+    center: bool
+    scale: bool
+    mode: Mode
+    steps: int
+    epsilon: float
+    decay: float | None
+    fill: Fill
+
+    def __post_init__(self) -> None:
+        """Check that the fields agree with one another."""
+        for problem in _problems(self):
+            raise InvalidCaseError(problem)
+
+    @cached_property
+    def id(self) -> str:
+        """Sixteen hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    @property
+    def signature(self) -> str:
+        """What a compiler would specialize on: the id of all fields but values and scalars."""
+        fields = asdict(self)
+        for scalar in ("epsilon", "decay", "fill"):
+            del fields[scalar]
+        return hashlib.sha256(_canonical(fields).encode()).hexdigest()[:12]
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions of the input."""
+        return len(self.shape)
+
+    @cached_property
+    def channel_axes(self) -> tuple[int, ...]:
+        """``feature_axes`` counted from the front, in ascending order."""
+        return tuple(sorted(axis % self.rank for axis in self.feature_axes))
+
+    @cached_property
+    def reduction_axes(self) -> tuple[int, ...]:
+        """The axes that mean and variance are taken over, ascending."""
+        return tuple(axis for axis in range(self.rank) if axis not in self.channel_axes)
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of gamma, beta and all statistics: the sizes of ``channel_axes``, ascending."""
+        return tuple(self.shape[axis] for axis in self.channel_axes)
+
+    @property
+    def step_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The input's shape at each training step; the last batch may be smaller."""
+        last = (self.last_batch, *self.shape[1:])
+        return (self.shape,) * (self.steps - 1) + (last,)
+
+    def count(self, shape: tuple[int, ...]) -> int:
+        """Number of values per channel, n, of an input of ``shape``."""
+        return math.prod(shape[axis] for axis in self.reduction_axes)
+
+    @property
+    def smallest_count(self) -> int:
+        """The least number of values per channel over the steps."""
+        return min(self.count(shape) for shape in self.step_shapes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The case as JSON-ready data."""
+        return {"format": CASE_FORMAT, **asdict(self)}
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces, shortest exact floats."""
+        return _canonical(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a case back; :class:`InvalidCaseError` names what does not fit."""
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Build a case from what :meth:`to_dict` gave."""
+        fields = dict(data)
+        found = fields.pop("format", None)
+        if found != CASE_FORMAT:
+            msg = f"a case must say 'format': {CASE_FORMAT!r}, got {found!r}"
+            raise InvalidCaseError(msg)
+        try:
+            return cls(
+                shape=tuple(fields.pop("shape")),
+                feature_axes=tuple(fields.pop("feature_axes")),
+                dtype=DType(fields.pop("dtype")),
+                layout=Layout(fields.pop("layout")),
+                upstream_layout=Layout(fields.pop("upstream_layout")),
+                mode=Mode(fields.pop("mode")),
+                fill=_fill(fields.pop("fill")),
+                **fields,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InvalidCaseError):
+                raise
+            msg = f"not a case: {error!r}; compare with a case.json of a run directory"
+            raise InvalidCaseError(msg) from error
+
+
+def _fill(data: Mapping[str, Any]) -> Fill:
+    return Fill(kind=FillKind(data["kind"]), seed=data["seed"], offset=data["offset"])
+
+
+def _canonical(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _problems(case: Case) -> list[str]:
+    """Everything about ``case`` that contradicts itself, one sentence each."""
+    rank = len(case.shape)
+    found = []
+    if rank < 1 or any(size < 0 for size in case.shape):
+        found.append(f"shape must be one or more sizes >= 0, got {case.shape}")
+    if not case.feature_axes or any(not -rank <= axis < rank for axis in case.feature_axes):
+        found.append(f"feature_axes must lie in [-{rank}, {rank}), got {case.feature_axes}")
+        return found
+    if len({axis % rank for axis in case.feature_axes}) != len(case.feature_axes):
+        found.append(f"feature_axes must not repeat an axis, got {case.feature_axes}")
+    if case.steps < 1 or (case.mode is not Mode.TRAIN and case.steps != 1):
+        found.append(f"steps must be >= 1, and 1 outside training, got {case.steps}")
+    if not 0 <= case.last_batch <= case.shape[0]:
+        found.append(f"last_batch must be in [0, {case.shape[0]}], got {case.last_batch}")
+    if 0 in {axis % rank for axis in case.feature_axes} and case.last_batch != case.shape[0]:
+        found.append("last_batch must equal shape[0] when axis 0 is a feature axis")
+    if not (math.isfinite(case.epsilon) and case.epsilon >= 0):
+        found.append(f"epsilon must be finite and >= 0, got {case.epsilon}")
+    if case.decay is not None and not 0 <= case.decay <= 1:
+        found.append(f"decay must be in [0, 1] or None, got {case.decay}")
+    return found

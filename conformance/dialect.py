@@ -1,0 +1,108 @@
+"""The Dialect: the conventions that a subject *documents*, each with where it says so.
+
+A dialect is a claim to be tested and never a correction: the judge expects what the dialect
+claims, so a subject that does something else diverges, whatever its documentation says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class MomentumSense(StrEnum):
+    """What the subject's ``momentum`` argument weighs."""
+
+    DECAY = "decay"
+    """The old value: r <- momentum r + (1 - momentum) b."""
+    RATE = "rate"
+    """The new value: r <- (1 - momentum) r + momentum b."""
+    NONE = "none"
+    """The subject keeps no running statistics."""
+
+
+class RunningVariance(StrEnum):
+    """Which variance enters the running average."""
+
+    BIASED = "biased"
+    """The batch's own v = sum (x - mu)^2 / n."""
+    UNBIASED = "unbiased"
+    """Bessel's correction, v n / max(n - 1, 1)."""
+    NONE = "none"
+    """No running variance is kept."""
+
+
+class VarianceAlgorithm(StrEnum):
+    """How the variance is computed: this, not the result, decides the error bound."""
+
+    TWO_PASS = "two_pass"
+    """sum (x - mean)^2 / n after the mean is known."""
+    WELFORD = "welford"
+    """A running mean and sum of squares, or Chan's merge of partial ones."""
+    ONE_PASS = "one_pass"
+    """E[x^2] - E[x]^2, whose error grows with (mean / deviation)^2."""
+
+
+class Policy(StrEnum):
+    """What happens to an input that has too few values per channel."""
+
+    COMPUTES = "computes"
+    REJECTS = "rejects"
+
+
+class FrozenPolicy(StrEnum):
+    """Which statistics a layer uses in training mode once it is marked as not trainable."""
+
+    RUNNING_STATISTICS = "running_statistics"
+    BATCH_STATISTICS = "batch_statistics"
+    """Normalizes by the batch and leaves the running statistics alone."""
+    NONE = "none"
+    """The subject has no such mark."""
+
+
+class HalfOutput(StrEnum):
+    """Format of the output when the input is half precision and the parameters are float32."""
+
+    INPUT = "input"
+    PARAMETERS = "parameters"
+
+
+@dataclass(frozen=True)
+class Claim(Generic[T]):
+    """One documented convention and where it is documented."""
+
+    value: T
+    source: str
+
+    def __post_init__(self) -> None:
+        """Refuse a claim that nobody could check."""
+        if not self.source:
+            msg = f"the claim {self.value!r} needs a source: where is it documented?"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """All conventions of one subject.
+
+    ``default_momentum`` is in the subject's own sense; ``epsilon_floor`` is the least epsilon it
+    uses whatever it is given (0 for none).
+    """
+
+    momentum: Claim[MomentumSense]
+    default_momentum: Claim[float | None]
+    default_epsilon: Claim[float | None]
+    epsilon_floor: Claim[float]
+    running_variance: Claim[RunningVariance]
+    variance: Claim[VarianceAlgorithm]
+    single_value: Claim[Policy]
+    empty_batch: Claim[Policy]
+    frozen: Claim[FrozenPolicy]
+    half_output: Claim[HalfOutput]
+
+    def claims(self) -> dict[str, Claim[object]]:
+        """The claims by field name, in declaration order."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
