@@ -1,0 +1,239 @@
+"""Where a verdict is decided: one outcome of one case against what the case must give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .case import Case, FillKind, Mode
+from .compare import compare, identical
+from .contract import (
+    GRADIENTS,
+    RUNNING_STATISTICS,
+    Answer,
+    Answered,
+    Array,
+    Capabilities,
+    Crashed,
+    Hung,
+    Outcome,
+    Quantity,
+    Raised,
+    Step,
+    Unsupported,
+)
+from .dialect import Dialect, Policy
+from .evidence import clause_for
+from .fills import Inputs
+from .reference import Expectation, Expected
+from .verdict import (
+    CALL,
+    Cause,
+    Conforms,
+    Diverges,
+    Judgement,
+    NotSupported,
+    Unrepeatable,
+    Verdict,
+    WorkerCrashed,
+    WorkerHung,
+    WrongContract,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A case, its arrays and what it must give: the fixed side of every judgement."""
+
+    case: Case
+    inputs: Inputs
+    expected: Expected
+
+
+def judge(
+    trial: Trial, outcome: Outcome, dialect: Dialect, capabilities: Capabilities
+) -> tuple[Judgement, ...]:
+    """Every judgement that ``outcome`` allows, in a fixed order."""
+    match outcome:
+        case Unsupported(reason=reason):
+            return (_call("BN-CALL-5", NotSupported(reason=reason)),)
+        case Crashed(exit_code=exit_code):
+            return (_call("BN-CALL-1", WorkerCrashed(exit_code=exit_code)),)
+        case Hung(limit=limit):
+            return (_call("BN-CALL-1", WorkerHung(limit=limit)),)
+        case Raised():
+            return (_judge_raised(trial.case, outcome, dialect),)
+        case Answered():
+            return tuple(_judge_answered(trial, outcome, dialect, capabilities))
+
+
+def _call(clause: str, verdict: Verdict) -> Judgement:
+    return Judgement(clause=clause, quantity=CALL, verdict=verdict)
+
+
+def _rejection(case: Case, dialect: Dialect) -> tuple[str, Policy] | None:
+    """The clause and the documented policy for a case that may be rejected, or None."""
+    if case.mode is not Mode.TRAIN:
+        return None
+    if case.smallest_count == 0:
+        return "BN-EDGE-2", dialect.empty_batch.value
+    if case.smallest_count == 1:
+        return "BN-EDGE-1", dialect.single_value.value
+    return None
+
+
+def _judge_raised(case: Case, outcome: Raised, dialect: Dialect) -> Judgement:
+    """Raising conforms only where the dialect documents that the case is rejected."""
+    rejection = _rejection(case, dialect)
+    if rejection is None:
+        return _call("BN-CALL-1", WrongContract(message=f"raised {outcome.error}"))
+    clause, policy = rejection
+    if policy is Policy.REJECTS:
+        return _call(clause, Conforms())
+    return _call(clause, WrongContract(message=f"documented to compute, raised {outcome.error}"))
+
+
+def _judge_answered(
+    trial: Trial, outcome: Answered, dialect: Dialect, capabilities: Capabilities
+) -> Iterator[Judgement]:
+    rejection = _rejection(trial.case, dialect)
+    if rejection is not None and rejection[1] is Policy.REJECTS:
+        message = "documented to reject too few values per channel, but answered"
+        yield _call(rejection[0], WrongContract(message=message))
+        return
+    yield _call("BN-CALL-1", Conforms())
+    yield _call("BN-CALL-3", _inputs_kept(outcome.mutated))
+    if outcome.unrepeatable is not None:
+        changed = outcome.unrepeatable
+        verdict = Unrepeatable(quantities=changed) if changed else Conforms()
+        yield _call("BN-CALL-4", verdict)
+    found = _collect(trial, outcome.answer, capabilities)
+    form = next((j for j in found if _is_form(j.verdict)), None)
+    yield replace(form, clause="BN-CALL-2") if form else _call("BN-CALL-2", Conforms())
+    yield from (j for j in found if not _is_form(j.verdict))
+
+
+def _inputs_kept(mutated: tuple[str, ...]) -> Verdict:
+    if not mutated:
+        return Conforms()
+    message = f"overwrote {', '.join(mutated)}"
+    return Diverges(cause=Cause.INPUT_OVERWRITTEN, message=message)
+
+
+def _is_form(verdict: Verdict) -> bool:
+    """Whether the answer's shape or format, rather than its values, is wrong."""
+    forms = (Cause.WRONG_FORMAT, Cause.WRONG_SHAPE, Cause.MISSING)
+    return isinstance(verdict, Diverges) and verdict.cause in forms
+
+
+def _collect(trial: Trial, answer: Answer, capabilities: Capabilities) -> list[Judgement]:
+    """One judgement for each quantity and clause: the worst over the steps."""
+    every: list[Judgement] = []
+    for index, (step, want) in enumerate(zip(answer.steps, trial.expected.steps, strict=True)):
+        every.extend(_judge_step(trial, step, want, index, capabilities))
+    if answer.inference is not None and trial.expected.inference is not None:
+        every.extend(_judge_inference(trial, answer, trial.expected.inference, capabilities))
+    worst: dict[tuple[str, str], Judgement] = {}
+    for judgement in every:
+        key = (judgement.quantity, judgement.clause)
+        if key not in worst or _badness(judgement) > _badness(worst[key]):
+            worst[key] = judgement
+    return list(worst.values())
+
+
+def _badness(judgement: Judgement) -> tuple[int, float]:
+    """Order of verdicts on one quantity: vacuous, conforming by ratio, diverging by ratio."""
+    match judgement.verdict:
+        case Diverges(measure=None):
+            return 3, 0.0
+        case Diverges(measure=measure) if measure is not None:
+            return 2, measure.ratio
+        case Conforms(measure=measure) if measure is not None and measure.judged:
+            return 1, measure.ratio
+        case _:
+            return 0, 0.0
+
+
+def _judge_step(
+    trial: Trial,
+    step: Step,
+    want: Mapping[Quantity, Expectation],
+    index: int,
+    capabilities: Capabilities,
+) -> Iterator[Judgement]:
+    for quantity, expectation in want.items():
+        if quantity not in capabilities.quantities or quantity is Quantity.Y_INFER:
+            continue
+        got: Array | None = getattr(step, quantity.value)
+        if got is None:
+            yield from _missing(trial.case, quantity, index)
+            continue
+        yield from _judge_array(trial.case, quantity, got, expectation, index)
+
+
+def _judge_inference(
+    trial: Trial,
+    answer: Answer,
+    want: Mapping[Quantity, Expectation],
+    capabilities: Capabilities,
+) -> Iterator[Judgement]:
+    """The inference call after training: its output, and that it left the state alone."""
+    step = answer.inference
+    assert step is not None
+    last = len(answer.steps) - 1
+    if Quantity.Y_INFER in capabilities.quantities:
+        expectation = want[Quantity.Y_INFER]
+        yield from _judge_array(trial.case, Quantity.Y_INFER, step.y, expectation, last)
+    for quantity in sorted(RUNNING_STATISTICS & capabilities.quantities):
+        before, after = getattr(answer.steps[-1], quantity), getattr(step, quantity)
+        if before is not None and after is not None and before.shape == after.shape:
+            verdict = identical(after, before)
+            yield Judgement(
+                clause="BN-INFER-2", quantity=quantity.value, verdict=verdict, step=last
+            )
+
+
+def _missing(case: Case, quantity: Quantity, index: int) -> Iterator[Judgement]:
+    """A quantity that the subject says it exposes but did not give.
+
+    Outside training a subject may have no gradient for parameters that it does not train, and no
+    batch statistics.
+    """
+    if case.mode is Mode.TRAIN or quantity not in GRADIENTS | {
+        Quantity.BATCH_MEAN,
+        Quantity.BATCH_VAR,
+    }:
+        message = f"declares {quantity.value} but gave none"
+        verdict = Diverges(cause=Cause.MISSING, message=message)
+        clause = clause_for(case, quantity)
+        yield Judgement(clause=clause, quantity=quantity.value, verdict=verdict, step=index)
+
+
+def _judge_array(
+    case: Case, quantity: Quantity, got: Array, want: Expectation, index: int
+) -> Iterator[Judgement]:
+    if case.fill.kind not in (FillKind.NAN, FillKind.INF):
+        verdict = compare(got, want)
+        clause = clause_for(case, quantity)
+        yield Judgement(clause=clause, quantity=quantity.value, verdict=verdict, step=index)
+        return
+    for own_channel in (True, False):
+        part = replace(want, vacuous=want.vacuous | (_in_channel_0(case, want) != own_channel))
+        verdict = compare(got, part)
+        if isinstance(verdict, Conforms) and verdict.vacuous:
+            continue
+        clause = clause_for(case, quantity, own_channel=own_channel)
+        yield Judgement(clause=clause, quantity=quantity.value, verdict=verdict, step=index)
+
+
+def _in_channel_0(case: Case, want: Expectation) -> np.ndarray:
+    """Which elements belong to channel 0, the one that non-finite fills spoil."""
+    shape = want.value.shape
+    mask = np.zeros(shape, bool)
+    image = len(shape) == case.rank and shape != case.feature_shape
+    axes = case.channel_axes if image else range(len(shape))
+    index = tuple(0 if axis in axes else slice(None) for axis in range(len(shape)))
+    mask[index] = True
+    return mask
