@@ -57,8 +57,8 @@ def judge(
 ) -> tuple[Judgement, ...]:
     """Every judgement that ``outcome`` allows, in a fixed order."""
     match outcome:
-        case Unsupported(reason=reason):
-            return (_call("BN-CALL-5", NotSupported(reason=reason)),)
+        case Unsupported():
+            return (judge_unsupported(outcome),)
         case Crashed(exit_code=exit_code):
             return (_call("BN-CALL-1", WorkerCrashed(exit_code=exit_code)),)
         case Hung(limit=limit):
@@ -67,6 +67,11 @@ def judge(
             return (_judge_raised(trial.case, outcome, dialect),)
         case Answered():
             return tuple(_judge_answered(trial, outcome, dialect, capabilities))
+
+
+def judge_unsupported(outcome: Unsupported) -> Judgement:
+    """The record of something that the subject does not offer."""
+    return _call("BN-CALL-5", NotSupported(reason=outcome.reason))
 
 
 def _call(clause: str, verdict: Verdict) -> Judgement:

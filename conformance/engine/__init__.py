@@ -1,0 +1,1 @@
+"""Running campaigns: worker processes, units of work, run directories."""

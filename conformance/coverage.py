@@ -1,0 +1,46 @@
+"""How many cases of a quick run exercise each clause, for a subject that exposes everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .case import Case, FillKind, Mode
+from .clauses import CLAUSES
+from .contract import BATCH_STATISTICS, Quantity
+from .evidence import clause_for
+from .plan import PROFILES, plan_cases
+
+_OF_EVERY_CALL = ("BN-CALL-1", "BN-CALL-2", "BN-CALL-3", "BN-CALL-4", "BN-CALL-5")
+
+
+def cases_per_clause(seed: int = 0) -> dict[str, int]:
+    """Clause id -> number of cases of the quick profile that are evidence for it."""
+    profile = PROFILES["quick"]
+    counts: Counter[str] = Counter()
+    for case in plan_cases(profile, cases=profile.cases, seed=seed):
+        counts.update(clauses_of(case))
+    return {clause.id: counts[clause.id] for clause in CLAUSES}
+
+
+def clauses_of(case: Case) -> set[str]:
+    """Every clause that ``case`` is evidence for."""
+    found = set(_OF_EVERY_CALL)
+    for quantity in _quantities(case):
+        found.add(clause_for(case, quantity))
+        if case.fill.kind in (FillKind.NAN, FillKind.INF):
+            found.add(clause_for(case, quantity, own_channel=True))
+    if case.mode is Mode.TRAIN:
+        found.add("BN-INFER-2")
+    return found
+
+
+def _quantities(case: Case) -> set[Quantity]:
+    """What a case is judged on."""
+    found = set(Quantity)
+    if case.mode is not Mode.TRAIN:
+        found -= BATCH_STATISTICS | {Quantity.Y_INFER}
+    if not case.scale:
+        found.discard(Quantity.DGAMMA)
+    if not case.center:
+        found.discard(Quantity.DBETA)
+    return found

@@ -1,0 +1,169 @@
+"""Divergence bundles: for each distinct divergence, its simplest case with all arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..case import Case
+from ..contract import Answered, Array, Crashed, Hung, Outcome, Quantity, Raised
+from ..fills import Inputs
+from ..judge import Trial
+from ..record import UNEXPECTED, Record
+from ..reference import Expectation
+from .run_directory import write_json
+
+BundleKey = tuple[str, str, str, str, str, str]
+
+
+def bundle_key(record: Record) -> BundleKey:
+    """What makes two rows the same divergence."""
+    return (
+        record.subject, record.clause, record.quantity, record.verdict, record.cause, record.known
+    )  # fmt: skip
+
+
+def bundle_id(key: BundleKey) -> str:
+    """Twelve hex digits of the key's hash."""
+    return hashlib.sha256("\x1f".join(key).encode()).hexdigest()[:12]
+
+
+def simplicity(case: Case) -> tuple[int, int, int, str]:
+    """Order of cases from simple to complicated: steps, elements, rank, then any fixed order."""
+    return case.steps, math.prod(case.shape), case.rank, case.id
+
+
+class Bundles:
+    """Keeps the simplest example of each divergence on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take up what an interrupted run left in ``folder``."""
+        self.folder = folder
+        self._best: dict[str, tuple[int, int, int, str]] = {}
+        for path in sorted(folder.glob("*/divergence.json")):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            self._best[found["id"]] = simplicity(Case.from_dict(found["case"]))
+
+    def offer(
+        self, record: Record, trial: Trial, outcome: Outcome, versions: Mapping[str, str]
+    ) -> None:
+        """Keep ``record`` as the example of its divergence if it is the simplest so far."""
+        if record.verdict not in UNEXPECTED:
+            return
+        key = bundle_key(record)
+        name, rank = bundle_id(key), simplicity(trial.case)
+        if name in self._best and self._best[name] <= rank:
+            return
+        self._best[name] = rank
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        np.savez(folder / "arrays.tmp.npz", **_arrays(record, trial, outcome))
+        os.replace(folder / "arrays.tmp.npz", folder / "arrays.npz")
+        write_json(folder / "divergence.json", _description(name, record, trial, outcome, versions))
+
+    def close(self, frame: pd.DataFrame) -> None:
+        """Write into each bundle how many rows and cases it stands for."""
+        columns = ["subject", "clause", "quantity", "verdict", "cause", "known"]
+        bad = frame[frame["verdict"].isin([kind.value for kind in UNEXPECTED])]
+        for values, rows in bad.groupby(columns):
+            path = self.folder / bundle_id(tuple(map(str, values))) / "divergence.json"  # type: ignore[arg-type]
+            if not path.exists():
+                continue
+            found = json.loads(path.read_text(encoding="utf-8"))
+            found["count"] = len(rows)
+            found["cases"] = sorted(rows["case_id"].unique())[:50]
+            write_json(path, found)
+
+
+def _description(
+    name: str, record: Record, trial: Trial, outcome: Outcome, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    def number(value: float) -> float | str:
+        # JSON has no NaN and no infinity.
+        return value if math.isfinite(value) else repr(value)
+
+    return {
+        "id": name,
+        "subject": record.subject,
+        "clause": record.clause,
+        "quantity": record.quantity,
+        "verdict": record.verdict,
+        "cause": record.cause,
+        "known": record.known,
+        "count": 1,
+        "case": trial.case.to_dict(),
+        "case_id": record.case_id,
+        "step": record.step,
+        "worst_index": record.worst_index,
+        "expected": number(record.expected),
+        "got": number(record.got),
+        "bound": number(record.bound),
+        "error_ratio": number(record.error_ratio),
+        "message": record.message,
+        "output": _output(outcome),
+        "versions": dict(versions),
+    }
+
+
+def _output(outcome: Outcome) -> str:
+    match outcome:
+        case Raised(traceback=trace, output=output):
+            return f"{output}\n{trace}".strip()
+        case Answered(output=output) | Crashed(output=output) | Hung(output=output):
+            return output
+        case _:
+            return ""
+
+
+def _arrays(record: Record, trial: Trial, outcome: Outcome) -> dict[str, Array]:
+    """Inputs of the step in question, and got, expected and bound where there are any."""
+    arrays = _inputs(record, trial.inputs)
+    if not isinstance(outcome, Answered) or record.quantity not in set(Quantity):
+        return arrays
+    quantity = Quantity(record.quantity)
+    got, want = _pair(quantity, record, trial, outcome)
+    if got is not None:
+        arrays["got"] = _portable(got)
+    if want is not None:
+        arrays["expected"], arrays["bound"] = want.value.to_float64(), want.bound
+    return arrays
+
+
+def _pair(
+    quantity: Quantity, record: Record, trial: Trial, outcome: Answered
+) -> tuple[Array | None, Expectation | None]:
+    after = quantity is Quantity.Y_INFER or record.clause == "BN-INFER-2"
+    if after and outcome.answer.inference is not None and trial.expected.inference is not None:
+        name = "y" if quantity is Quantity.Y_INFER else quantity.value
+        return getattr(outcome.answer.inference, name), trial.expected.inference.get(quantity)
+    step = max(record.step, 0)
+    want = trial.expected.steps[step].get(quantity)
+    return getattr(outcome.answer.steps[step], quantity.value, None), want
+
+
+def _inputs(record: Record, inputs: Inputs) -> dict[str, Array]:
+    after = record.quantity == Quantity.Y_INFER
+    step = inputs.inference if after else inputs.steps[max(record.step, 0)]
+    parameters = inputs.parameters
+    named = {
+        "x": step.x,
+        "dy": step.dy,
+        "gamma": parameters.gamma,
+        "beta": parameters.beta,
+        "running_mean": parameters.running_mean,
+        "running_var": parameters.running_var,
+    }
+    return {name: _portable(array) for name, array in named.items() if array is not None}
+
+
+def _portable(array: Array) -> Array:
+    """bfloat16 widened to float32, exactly: the .npy format does not know it."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

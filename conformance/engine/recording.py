@@ -1,0 +1,133 @@
+"""Judgements to records: one flat row each, with the known divergence that covers it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from ..case import Case
+from ..contract import Answered, Outcome, Raised
+from ..known import KnownDivergence
+from ..record import Record, VerdictKind
+from ..verdict import (
+    Conforms,
+    Diverges,
+    Judgement,
+    Measure,
+    NotSupported,
+    Unrepeatable,
+    Verdict,
+    WorkerCrashed,
+    WorkerHung,
+    WrongContract,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectInfo:
+    """What every row says of its subject."""
+
+    name: str
+    framework: str
+    version: str
+    device: str
+
+
+@dataclass(kw_only=True)
+class KnownTally:
+    """Known divergences, and how often each was looked for and found in a run."""
+
+    entries: Sequence[KnownDivergence]
+    looked: Counter[str] = field(default_factory=Counter)
+    matched: Counter[str] = field(default_factory=Counter)
+
+    def label(self, record: Record, case: Case) -> Record:
+        """The row with the id of the first entry that covers it, counted."""
+        known = ""
+        for entry in self.entries:
+            if record.subject not in entry.subjects or not entry.in_scope(record, case):
+                continue
+            self.looked[entry.id] += 1
+            if not known and entry.covers(record, case):
+                self.matched[entry.id] += 1
+                known = entry.id
+        return replace(record, known=known) if known else record
+
+
+def make_records(
+    subject: SubjectInfo,
+    case: Case,
+    outcome: Outcome,
+    judgements: Iterable[Judgement],
+    tally: KnownTally,
+) -> list[Record]:
+    """One labelled row for each judgement."""
+    seconds = outcome.seconds if isinstance(outcome, (Answered, Raised)) else 0.0
+    rows = (_row(subject, case, seconds, judgement) for judgement in judgements)
+    return [tally.label(row, case) for row in rows]
+
+
+def _row(subject: SubjectInfo, case: Case, seconds: float, judgement: Judgement) -> Record:
+    measure = _measure(judgement.verdict)
+    kind, cause, message = describe(judgement.verdict)
+    return Record(
+        subject=subject.name,
+        framework=subject.framework,
+        framework_version=subject.version,
+        device=subject.device,
+        case_id=case.id,
+        clause=judgement.clause,
+        quantity=judgement.quantity,
+        verdict=kind.value,
+        known="",
+        cause=cause,
+        error_ratio=measure.ratio if measure else math.nan,
+        max_abs_error=measure.abs_error if measure else math.nan,
+        max_ulp=measure.ulp if measure else math.nan,
+        bound=measure.bound if measure else math.nan,
+        vacuous=isinstance(judgement.verdict, Conforms) and judgement.verdict.vacuous,
+        seconds=seconds,
+        step=judgement.step,
+        worst_index=",".join(map(str, measure.index)) if measure else "",
+        expected=measure.expected if measure else math.nan,
+        got=measure.got if measure else math.nan,
+        judged_elements=measure.judged if measure else 0,
+        vacuous_elements=measure.vacuous if measure else 0,
+        message=message,
+        mode=case.mode.value,
+        dtype=case.dtype.value,
+        fill=case.fill.kind.value,
+        rank=case.rank,
+        smallest_count=case.smallest_count,
+        signature=case.signature,
+    )
+
+
+def _measure(verdict: Verdict) -> Measure | None:
+    return verdict.measure if isinstance(verdict, (Conforms, Diverges)) else None
+
+
+def describe(verdict: Verdict) -> tuple[VerdictKind, str, str]:
+    """A verdict's kind, cause and message."""
+    match verdict:
+        case Conforms():
+            return VerdictKind.CONFORMS, "", ""
+        case Diverges(cause=cause, message=message):
+            return VerdictKind.DIVERGES, cause.value, message
+        case NotSupported(reason=reason):
+            return VerdictKind.UNSUPPORTED, "", reason
+        case WrongContract(message=message):
+            return VerdictKind.WRONG_CONTRACT, "wrong contract", message
+        case WorkerCrashed(exit_code=code):
+            message = f"the subject's process died with exit code {code}"
+            return VerdictKind.CRASHED, "crash", message
+        case WorkerHung(limit=limit):
+            return VerdictKind.HUNG, "hang", f"no answer within {limit:g} s"
+        case Unrepeatable(quantities=quantities):
+            message = f"{', '.join(quantities)} differed bitwise when the case was run again"
+            return VerdictKind.UNREPEATABLE, "not repeatable", message
+        case _:
+            assert_never(verdict)

@@ -1,0 +1,131 @@
+"""A run directory: what was asked, the rows as they come, and a footer that closes it.
+
+Parts appear complete or not at all (written beside and renamed), so a killed run loses at most
+the units it was working on, and ``--resume`` does those again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..case import Case
+from ..case_space import corners_of
+from ..record import UNEXPECTED, Record
+
+RUN_FORMAT = "bn-run/1"
+
+
+class RunDirectoryError(Exception):
+    """A run directory that cannot be used as asked; the text says what to do."""
+
+
+class RunDirectory:
+    """Writes one run. Create it with :meth:`create` or :meth:`resume`."""
+
+    def __init__(self, path: Path) -> None:
+        """Wrap ``path``; nothing is read or written yet."""
+        self.path = path
+        self.records = path / "records"
+        self.divergences = path / "divergences"
+
+    @classmethod
+    def create(cls, path: Path, manifest: Mapping[str, Any], cases: Sequence[Case]) -> RunDirectory:
+        """A new run at ``path``, which must not hold anything yet."""
+        run = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if (path / "manifest.json").exists():
+                msg = f"{path} already holds a run; continue it with --resume, or choose another --out"
+                raise RunDirectoryError(msg)
+            if any(path.iterdir()):
+                msg = f"{path} is not empty and holds no run; choose another --out"
+                raise RunDirectoryError(msg)
+            run.records.mkdir()
+            run.divergences.mkdir()
+        except OSError as error:
+            msg = f"cannot write to {path}: {error.strerror}; choose another --out"
+            raise RunDirectoryError(msg) from error
+        lines = (
+            json.dumps({"id": case.id, "case": case.to_dict(), "corners": corners_of(case)})
+            for case in cases
+        )
+        write_atomically(path / "cases.jsonl", "".join(f"{line}\n" for line in lines))
+        write_json(path / "manifest.json", manifest)
+        return run
+
+    @classmethod
+    def resume(cls, path: Path, manifest: Mapping[str, Any]) -> RunDirectory:
+        """Continue the run at ``path``, which must have been asked for the same on the same."""
+        run = cls(path)
+        try:
+            before = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            msg = f"{path} holds no run to resume; leave --resume out to start one"
+            raise RunDirectoryError(msg) from None
+        except (OSError, ValueError) as error:
+            msg = f"cannot read {path / 'manifest.json'}: {error}; start anew in another --out"
+            raise RunDirectoryError(msg) from error
+        for key in ("format", "arguments", "versions", "subjects", "known"):
+            if before.get(key) != json.loads(json.dumps(manifest[key])):
+                msg = f"cannot resume {path}: its {key} differ from now; start anew in another --out"
+                raise RunDirectoryError(msg)
+        for leftover in path.glob("**/*.tmp"):
+            leftover.unlink()
+        (path / "footer.json").unlink(missing_ok=True)
+        return run
+
+    def part(self, subject: str, block: int) -> Path:
+        """Where the rows of one unit of work are."""
+        return self.records / f"{subject.replace('@', '-at-')}-{block:05d}.parquet"
+
+    def write_part(self, path: Path, rows: Iterable[Record]) -> None:
+        """Write one unit's rows, complete or not at all."""
+        frame = pd.DataFrame([asdict(row) for row in rows], columns=list(Record.__annotations__))
+        temporary = path.with_suffix(".tmp")
+        frame.to_parquet(temporary, index=False)
+        os.replace(temporary, path)
+
+    def read_records(self) -> pd.DataFrame:
+        """All rows written so far, in a fixed order."""
+        parts = sorted(self.records.glob("*.parquet"))
+        if not parts:
+            return pd.DataFrame(columns=list(Record.__annotations__))
+        frames = [pd.read_parquet(part) for part in parts]
+        return pd.concat(frames, ignore_index=True)
+
+    def close(self, footer: Mapping[str, Any]) -> None:
+        """Write the footer: from now on the run is complete."""
+        write_json(self.path / "footer.json", footer)
+
+
+def summarize(frame: pd.DataFrame) -> dict[str, Any]:
+    """Counts for the footer, which must equal what the parts hold."""
+    verdicts = Counter(frame["verdict"])
+    unexpected = frame["verdict"].isin([kind.value for kind in UNEXPECTED]) & (frame["known"] == "")
+    return {
+        "records": {str(k): int(v) for k, v in sorted(Counter(frame["subject"]).items())},
+        "counts": {str(kind): int(count) for kind, count in sorted(verdicts.items())},
+        "known": int((frame["known"] != "").sum()),
+        "vacuous": int(frame["vacuous"].sum()),
+        "unexpected": int(unexpected.sum()),
+    }
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write ``data`` as indented JSON, complete or not at all."""
+    write_atomically(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` beside ``path`` and rename."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,200 @@
+"""What runs inside a subject's own process: load its adapter, and answer one case at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from ..case import Case, Mode
+from ..contract import (
+    Adapter,
+    Answer,
+    Answered,
+    Array,
+    Layer,
+    Outcome,
+    Parameters,
+    Quantity,
+    Raised,
+    Step,
+    Unsupported,
+    UnsupportedError,
+)
+from ..fills import Inputs, make_inputs
+from .loading import Target, load_class
+
+OUTPUT_LIMIT = 4000
+"""Characters of captured output that an outcome carries."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What a subject says of itself once it runs; ``reason`` is why it does not, else ''."""
+
+    available: bool
+    reason: str
+    version: str
+    device: str
+
+
+class _Process:
+    """The state of this worker process; there is one adapter to a process."""
+
+    target: Target
+    log: Path
+    adapter: Adapter | None = None
+
+
+def start(target: Target, environment: Mapping[str, str], log: Path) -> None:
+    """Prepare this process: environment before any framework, both output streams to ``log``."""
+    os.environ.update(environment)
+    # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    os.close(stream)
+    _Process.target, _Process.log = target, log
+
+
+def describe() -> Described:
+    """Construct the adapter; a framework that is absent makes the subject unavailable."""
+    try:
+        adapter = _adapter()
+    except Exception as error:  # noqa: BLE001 -- any failure to construct is a reason
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Described(available=False, reason=reason, version="", device="")
+    return Described(available=True, reason="", version=adapter.version, device=adapter.device)
+
+
+def answer(case: Case, *, repeat: bool) -> Outcome:
+    """Run ``case``, twice from a fresh layer when ``repeat``; exceptions become outcomes."""
+    before = _log_size()
+    began = time.perf_counter()
+    try:
+        adapter = _adapter()
+        inputs = make_inputs(case)
+        kept = _snapshot(inputs)
+        found = _run(adapter, case, inputs)
+        seconds = time.perf_counter() - began
+        mutated = _changed(kept, inputs)
+        again = _run(adapter, case, make_inputs(case)) if repeat else None
+    except UnsupportedError as error:
+        return Unsupported(reason=str(error))
+    except BaseException as error:  # noqa: BLE001 -- whatever it raises is its outcome
+        return Raised(
+            error=_one_line(error),
+            traceback=traceback.format_exc()[-OUTPUT_LIMIT:],
+            seconds=time.perf_counter() - began,
+            output=_output_since(before),
+        )
+    return Answered(
+        answer=found,
+        seconds=seconds,
+        unrepeatable=None if again is None else _differences(found, again),
+        mutated=mutated,
+        output=_output_since(before),
+    )
+
+
+def _adapter() -> Adapter:
+    if _Process.adapter is None:
+        _Process.adapter = load_class(_Process.target)()
+    return _Process.adapter
+
+
+def _run(adapter: Adapter, case: Case, inputs: Inputs) -> Answer:
+    """The calls of a case in order: training steps, then inference."""
+    layer: Layer = adapter.build(case, inputs.parameters)
+    if case.mode is Mode.INFERENCE:
+        only = inputs.steps[0]
+        return Answer(steps=(_checked(layer.infer(only.x, only.dy)),), inference=None)
+    steps = tuple(_checked(layer.train(step.x, step.dy)) for step in inputs.steps)
+    if case.mode is Mode.FROZEN:
+        return Answer(steps=steps, inference=None)
+    last = _checked(layer.infer(inputs.inference.x, inputs.inference.dy))
+    return Answer(steps=steps, inference=last)
+
+
+def _checked(step: Step) -> Step:
+    """``step`` with arrays of its own, so that a later call cannot change what it answered."""
+    copied = {}
+    for field in fields(Step):
+        value = getattr(step, field.name)
+        if value is not None and not isinstance(value, np.ndarray):
+            kind = type(value).__name__
+            msg = f"the adapter gave {field.name} as {kind}; layers answer in NumPy arrays"
+            raise TypeError(msg)
+        copied[field.name] = None if value is None else np.array(value)
+    return Step(**copied)
+
+
+def _arrays(inputs: Inputs) -> dict[str, Array]:
+    """Every input array by the name that a message would use."""
+    named: dict[str, Array] = {}
+    for index, step in enumerate((*inputs.steps, inputs.inference)):
+        named[f"x of call {index}"], named[f"dy of call {index}"] = step.x, step.dy
+    for field in fields(Parameters):
+        value = getattr(inputs.parameters, field.name)
+        if value is not None:
+            named[field.name] = value
+    return named
+
+
+def _snapshot(inputs: Inputs) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in _arrays(inputs).items()}
+
+
+def _changed(kept: Mapping[str, bytes], inputs: Inputs) -> tuple[str, ...]:
+    return tuple(name for name, array in _arrays(inputs).items() if array.tobytes() != kept[name])
+
+
+def _differences(first: Answer, second: Answer) -> tuple[Quantity, ...]:
+    """Quantities whose bits differ between two runs of one case."""
+    found: set[Quantity] = set()
+    for one, other in zip(_calls(first), _calls(second), strict=True):
+        for field in fields(Step):
+            a, b = getattr(one, field.name), getattr(other, field.name)
+            same = (a is None) == (b is None) and (a is None or a.tobytes() == b.tobytes())
+            if not same:
+                found.add(Quantity(field.name))
+    return tuple(sorted(found))
+
+
+def _calls(answered: Answer) -> tuple[Step, ...]:
+    return answered.steps if answered.inference is None else (*answered.steps, answered.inference)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+
+
+def _log_size() -> int:
+    _flush()
+    return _Process.log.stat().st_size
+
+
+def _output_since(position: int) -> str:
+    _flush()
+    return read_output(_Process.log, position)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def read_output(log: Path, position: int = 0) -> str:
+    """The last characters that were written to ``log`` after ``position``."""
+    with log.open("rb") as stream:
+        stream.seek(position)
+        return stream.read().decode(errors="replace")[-OUTPUT_LIMIT:]

@@ -1,0 +1,86 @@
+"""Which cases a campaign runs: a function of profile, number and seed, the same everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from .case import Case, FillKind
+from .case_space import DEMANDS, Demand, Signature, draw_case, draw_signature
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How much a campaign looks at.
+
+    ``signatures`` bounds the number of static signatures, which is what compiling subjects pay
+    for; ``cases`` is the default number of cases; ``seconds_per_case`` the limit of one case,
+    compilation included.
+    """
+
+    name: str
+    cases: int
+    signatures: int
+    seconds_per_case: float
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(name="quick", cases=520, signatures=40, seconds_per_case=60.0),
+        Profile(name="nightly", cases=5_000, signatures=160, seconds_per_case=120.0),
+        Profile(name="deep", cases=40_000, signatures=600, seconds_per_case=120.0),
+    )
+}
+
+
+class Stream:
+    """Choices from the raw stream of PCG64, which NumPy guarantees never to change."""
+
+    def __init__(self, name: str) -> None:
+        """A stream of its own for every ``name``."""
+        digest = hashlib.sha256(name.encode()).digest()
+        self._bits = np.random.PCG64(int.from_bytes(digest[:16]))
+
+    def pick(self, options: Sequence[T]) -> T:
+        """One of ``options``."""
+        return options[self.integer(0, len(options) - 1)]
+
+    def integer(self, low: int, high: int) -> int:
+        """An integer in [low, high]; the bias of the remainder is below 2^-31 for 32-bit ranges."""
+        return low + int(self._bits.random_raw()) % (high - low + 1)
+
+
+def plan_cases(profile: Profile, *, cases: int, seed: int) -> tuple[Case, ...]:
+    """``cases`` different cases over at most ``profile.signatures`` signatures.
+
+    Signatures come in rounds and every round goes on to the next fill kind, so that few cases
+    already reach many corners. A longer plan with the same seed begins with the shorter one.
+    """
+    signatures = plan_signatures(profile.signatures, seed)
+    kinds = list(FillKind)
+    found: dict[str, Case] = {}
+    index = 0
+    while len(found) < cases:
+        where, turn = index % len(signatures), index // len(signatures)
+        stream = Stream(f"case/{seed}/{index}")
+        case = draw_case(stream, signatures[where], kinds[(turn + where) % len(kinds)])
+        found.setdefault(case.id, case)
+        index += 1
+    return tuple(found.values())
+
+
+def plan_signatures(number: int, seed: int) -> tuple[Signature, ...]:
+    """The demanded signatures first, in their order, then drawn ones."""
+    demands: list[Demand | None] = list(DEMANDS.values())[:number]
+    demands += [None] * (number - len(demands))
+    return tuple(
+        draw_signature(Stream(f"signature/{seed}/{index}"), demand)
+        for index, demand in enumerate(demands)
+    )

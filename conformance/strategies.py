@@ -1,0 +1,66 @@
+"""Hypothesis strategies over the case space.
+
+>>> from hypothesis import given
+>>> @given(cases(mode=Mode.TRAIN))
+... def test_something(case): ...
+
+Campaigns do not draw from these: what Hypothesis generates depends on its version and on the
+constants it finds in the modules that happen to be imported, while a campaign must give the same
+cases on every machine. Both draw from ``case_space.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from .case import Case, FillKind, Mode
+from .case_space import Demand, Signature, draw_case, draw_signature
+from .formats import DType
+
+T = TypeVar("T")
+
+
+class _Drawn:
+    """Choices that Hypothesis makes, and therefore shrinks."""
+
+    def __init__(self, draw: DrawFn) -> None:
+        self.draw = draw
+
+    def pick(self, options: Sequence[T]) -> T:
+        return self.draw(st.sampled_from(options))
+
+    def integer(self, low: int, high: int) -> int:
+        return self.draw(st.integers(low, high))
+
+
+@st.composite
+def signatures(draw: DrawFn, *, demand: Demand | None = None) -> Signature:
+    """Signatures that meet ``demand``.
+
+    Shrinks towards a contiguous float32 matrix with three channels on axis 1 and one training step.
+    """
+    return draw_signature(_Drawn(draw), demand)
+
+
+@st.composite
+def cases(
+    draw: DrawFn,
+    *,
+    rank: int | None = None,
+    dtype: DType | None = None,
+    mode: Mode | None = None,
+    kind: FillKind | None = None,
+) -> Case:
+    """Cases with the given properties; what is None is drawn.
+
+    ``kind`` 'exact' also asks for power-of-two counts, without which it does not exist. Shrinks
+    like :func:`signatures`, towards ordinary values, epsilon 1e-3 and decay 0.9.
+    """
+    exact = True if kind is FillKind.EXACT else None
+    demand = Demand(rank=rank, dtype=dtype, mode=mode, powers_of_two=exact)
+    choices = _Drawn(draw)
+    return draw_case(choices, draw_signature(choices, demand), kind)

@@ -1,0 +1,5 @@
+"""``python -m bnconform``."""
+
+from bnconform.cli import main
+
+main()

@@ -1,0 +1,23 @@
+"""``bnconform report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bnconform.cli.errors import user_errors
+from bnconform.conformance.clauses import CLAUSES
+from bnconform.reports import build_report
+from bnconform.reports.errors import ReportError
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories; shards are merged.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the site and the data.")],
+) -> None:
+    """Turn runs into pandas frames (Parquet, CSV) and a static HTML site."""
+    with user_errors(ReportError):
+        index = build_report(runs, out, CLAUSES)
+    typer.echo(f"open {index}")

@@ -1,0 +1,182 @@
+"""``bnconform run``."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bnconform.cli.errors import UsageError, user_errors
+from bnconform.cli.subjects import describe_all, select_targets
+from bnconform.conformance.engine.campaign import Request, Subject, run_campaign
+from bnconform.conformance.known import load_known
+from bnconform.conformance.plan import PROFILES, Profile
+
+
+def run(
+    out: Annotated[Path, typer.Option("--out", help="The run directory to write.")],
+    subjects: Annotated[
+        str, typer.Option("--subjects", help="Names separated by commas, or 'all'.")
+    ] = "",
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option("--adapter", help="FILE.py:Class or module:Class; may be repeated."),
+    ] = None,
+    cases: Annotated[
+        int | None, typer.Option("--cases", help="Number of cases (default: the profile's).")
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", help="quick, nightly or deep.")] = "quick",
+    seed: Annotated[int, typer.Option("--seed", help="Another seed gives other cases.")] = 0,
+    shard: Annotated[str, typer.Option("--shard", help="I/N: the I-th of N parts.")] = "1/1",
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Subjects at a time (default: the cores).")
+    ] = None,
+    known: Annotated[
+        Path | None, typer.Option("--known", help="Folder of known divergences (default: ours).")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in --out, keeping what it holds.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the footer as JSON.")] = False,
+) -> None:
+    """Run a campaign and write a run directory.
+
+    Exit status 0: nothing unexpected. 1: unexpected divergences, or stale known ones. 2: the call
+    or the harness is at fault.
+    """
+    with user_errors():
+        request = _request(out, cases, profile, seed, shard, workers, resume)
+        entries = load_known(_folder(known))
+        targets = select_targets(subjects, adapter or [])
+        with Reporter() as reporter:
+            found = describe_all(targets, request.workers, reporter.described)
+            _need_one(found)
+            today = datetime.datetime.now(datetime.UTC).date()
+            footer = run_campaign(request, found, entries, reporter, today)
+    if as_json:
+        typer.echo(json.dumps(footer, indent=1))
+    else:
+        _print_summary(footer, out)
+    raise typer.Exit(footer["exit_status"])
+
+
+def _request(
+    out: Path,
+    cases: int | None,
+    profile: str,
+    seed: int,
+    shard: str,
+    workers: int | None,
+    resume: bool,  # noqa: FBT001 -- a command-line flag handed on
+) -> Request:
+    if profile not in PROFILES:
+        msg = f"no profile {profile!r}; there are: {', '.join(PROFILES)}"
+        raise UsageError(msg)
+    number = _at_least_one("--cases", cases, PROFILES[profile].cases)
+    return Request(
+        profile=PROFILES[profile],
+        cases=number,
+        seed=seed,
+        shard=parse_shard(shard),
+        workers=_at_least_one("--workers", workers, os.cpu_count() or 1),
+        out=out,
+        resume=resume,
+    )
+
+
+def _at_least_one(option: str, given: int | None, default: int) -> int:
+    if given is not None and given < 1:
+        msg = f"{option} must be at least 1, got {given}"
+        raise UsageError(msg)
+    return default if given is None else given
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read I/N with 1 <= I <= N."""
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        msg = f"--shard must be I/N with 1 <= I <= N, such as 2/4, got {text!r}"
+        raise UsageError(msg)
+    return int(match[1]), int(match[2])
+
+
+def _folder(known: Path | None) -> Path | None:
+    if known is not None and not known.is_dir():
+        msg = f"--known must be a folder of .toml files, got {known}"
+        raise UsageError(msg)
+    return known
+
+
+def _need_one(subjects: list[Subject]) -> None:
+    if any(subject.described.available for subject in subjects):
+        return
+    reasons = "; ".join(f"{each.name}: {each.described.reason}" for each in subjects)
+    msg = f"no subject is available, so there is nothing to run ({reasons})"
+    raise UsageError(msg)
+
+
+class Reporter:
+    """Shows progress: bars on a terminal, plain lines when piped."""
+
+    def __init__(self) -> None:
+        """Draw on stderr, so that stdout holds only results."""
+        self._console = Console(stderr=True, highlight=False)
+        self._live = sys.stderr.isatty()
+        self._progress = Progress(
+            TextColumn("{task.description:<20}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._left: dict[str, int] = {}
+
+    def __enter__(self) -> Reporter:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+
+    def described(self, subject: Subject) -> None:
+        """Say what a subject is, or why it is unavailable."""
+        described = subject.described
+        text = f"{described.version} on {described.device}"
+        if not described.available:
+            text = f"unavailable: {described.reason}"
+        self._console.print(f"{subject.name:<20} {text}", markup=False, soft_wrap=True)
+
+    def started(self, subject: str, total: int) -> None:
+        """Open a bar, or print a line."""
+        self._left[subject] = total
+        self._tasks[subject] = self._progress.add_task(subject, total=total)
+        if not self._live:
+            self._console.print(f"{subject:<20} {total} cases", markup=False)
+
+    def advanced(self, subject: str, cases: int) -> None:
+        """Move the bar; when piped, say only when the subject is done."""
+        self._progress.advance(self._tasks[subject], cases)
+        self._left[subject] -= cases
+        if self._left[subject] <= 0 and cases and not self._live:
+            self._console.print(f"{subject:<20} done", markup=False)
+
+
+def _print_summary(footer: dict[str, Any], out: Path) -> None:
+    counts = ", ".join(f"{count} {kind}" for kind, count in footer["counts"].items())
+    typer.echo(f"{sum(footer['counts'].values())} judgements: {counts}")
+    typer.echo(f"{footer['vacuous']} of them vacuous, {footer['known']} known divergences")
+    for sentence in footer["stale_known"]:
+        typer.echo(f"stale: {sentence}")
+    typer.echo(f"{footer['unexpected']} unexpected; run directory: {out}")

@@ -1,0 +1,52 @@
+"""Which subjects a command is about: registered names, or adapters given as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bnconform.adapters import REGISTRY
+from bnconform.cli.errors import UsageError
+from bnconform.conformance.engine.campaign import Subject, describe_subject
+from bnconform.conformance.engine.loading import Target, load_class
+
+
+def select_targets(names: str, adapters: Sequence[str]) -> list[Target]:
+    """Targets for ``--subjects`` ('all' or a comma-separated list) and every ``--adapter``.
+
+    With adapters given and ``names`` empty, only those.
+    """
+    targets = [Target.parse(REGISTRY[name]) for name in _names(names, bool(adapters))]
+    return targets + [Target.parse(text) for text in adapters]
+
+
+def _names(names: str, have_adapters: bool) -> list[str]:  # noqa: FBT001 -- internal
+    if not names:
+        return [] if have_adapters else list(REGISTRY)
+    if names == "all":
+        return list(REGISTRY)
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in chosen if name not in REGISTRY]
+    if unknown or not chosen:
+        known = ", ".join(REGISTRY)
+        msg = f"no subject {', '.join(unknown) or names!r}; there are: {known}"
+        raise UsageError(msg)
+    return list(dict.fromkeys(chosen))
+
+
+def describe_all(
+    targets: Sequence[Target], workers: int, done: Callable[[Subject], None]
+) -> list[Subject]:
+    """Start every subject once, ``workers`` at a time; ``done`` hears of each."""
+    classes = [load_class(target) for target in targets]
+    names = [adapter.name for adapter in classes]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"two adapters are called {', '.join(twice)}; give each its own name"
+        raise UsageError(msg)
+    subjects = []
+    with ThreadPoolExecutor(max_workers=workers) as executor:
+        for subject in executor.map(describe_subject, targets, classes):
+            done(subject)
+            subjects.append(subject)
+    return subjects
