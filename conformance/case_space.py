@@ -84,8 +84,9 @@ def draw_signature(choices: Choices, demand: Demand | None = None) -> Signature:
     mode = want.mode or choices.pick(MODES)
     batch_is_feature = 0 in {axis % rank for axis in axes}
     shape = _draw_shape(choices, rank, axes, want)
-    trains = mode is Mode.TRAIN and 0 not in shape
-    steps = want.steps or (choices.pick((1, 2, 3, 4)) if trains else 1)
+    steps = want.steps or choices.pick((1, 2, 3, 4))
+    if mode is not Mode.TRAIN or 0 in shape:
+        steps = 1
     last_batch = shape[0]
     if steps > 1 and not batch_is_feature and shape[0] > 1:
         last_batch = _draw_last_batch(choices, shape[0], powers=bool(want.powers_of_two))
@@ -145,7 +146,10 @@ def _draw_shape(
 
 def _draw_batch(choices: Choices, batches: Sequence[int]) -> int:
     """A batch size; now and then an empty batch."""
-    return 0 if choices.integer(0, 24) == 24 else choices.pick(batches)
+    # Both decisions are always drawn: were an empty batch the shorter draw, Hypothesis would
+    # shrink towards it.
+    size = choices.pick(batches)
+    return 0 if choices.integer(0, 24) == 24 else size
 
 
 def _within_limit(sizes: list[int], features: set[int]) -> tuple[int, ...]:

@@ -1,0 +1,122 @@
+"""What becomes of a subject that does not simply answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from bnconform.conformance.case import Mode
+from bnconform.conformance.case_space import draw_signature, Demand, draw_case
+from bnconform.conformance.contract import (
+    Answered,
+    Crashed,
+    Hung,
+    Quantity,
+    Raised,
+    Unsupported,
+)
+from bnconform.conformance.case import FillKind
+from bnconform.conformance.engine.loading import load_class
+from bnconform.conformance.engine.process import Question, SubjectProcess
+from bnconform.conformance.plan import Stream
+
+
+def _case(marked: bool):
+    """A plain training case that faulty.py's adapters do or do not stumble over."""
+    for number in range(1000):
+        stream = Stream(f"test/{number}")
+        demand = Demand(rank=2, feature_axes=(1,), batch=4, mode=Mode.TRAIN, steps=1)
+        case = draw_case(stream, draw_signature(stream, demand), FillKind.NORMAL)
+        if (int(case.id, 16) % 5 == 0) is marked:
+            return case
+    raise AssertionError
+
+
+def _ask(target, *cases, limit=30.0, repeat=False):
+    with SubjectProcess(target, load_class(target).environment) as process:
+        questions = [Question(case=case, repeat=repeat) for case in cases]
+        return [outcome for _, outcome in process.ask(questions, limit)]
+
+
+def test_a_sound_subject_answers_and_repeats_itself(faulty):
+    """The control: an answer, same bits twice, nothing overwritten."""
+    (outcome,) = _ask(faulty("Sound"), _case(marked=False), repeat=True)
+    assert isinstance(outcome, Answered)
+    assert outcome.unrepeatable == ()
+    assert outcome.mutated == ()
+
+
+def test_a_segfault_costs_its_own_case_only(faulty):
+    """The crashed case reports SIGSEGV and its last output; its neighbours are answered."""
+    good, bad = _case(marked=False), _case(marked=True)
+    first, crashed, last = _ask(faulty("SometimesSegfaults"), good, bad, good)
+    assert isinstance(first, Answered)
+    assert isinstance(last, Answered)
+    assert isinstance(crashed, Crashed)
+    assert crashed.exit_code == -11
+    assert "about to die" in crashed.output
+
+
+def test_a_hang_that_ignores_sigterm_ends_at_its_limit(faulty):
+    """The hung case is given up after its limit; the next one is answered."""
+    hung, last = _ask(faulty("SometimesHangs"), _case(marked=True), _case(marked=False), limit=8.0)
+    assert hung == Hung(limit=8.0, output="")
+    assert isinstance(last, Answered)
+
+
+def test_an_exception_is_an_outcome_with_what_was_printed(faulty):
+    """Type, message, traceback and captured output are kept."""
+    (outcome,) = _ask(faulty("Raises"), _case(marked=False))
+    assert isinstance(outcome, Raised)
+    assert outcome.error == "RuntimeError: no luck today"
+    assert "faulty.py" in outcome.traceback
+    assert "some output before the error" in outcome.output
+
+
+def test_sys_exit_is_an_outcome_too(faulty):
+    """SystemExit does not end the worker."""
+    (outcome,) = _ask(faulty("Exits"), _case(marked=False))
+    assert isinstance(outcome, Raised)
+    assert outcome.error == "SystemExit: 3"
+
+
+def test_declining_while_running_is_unsupported(faulty):
+    """UnsupportedError gives its reason."""
+    (outcome,) = _ask(faulty("Declines"), _case(marked=False))
+    assert outcome == Unsupported(reason="only on Sundays")
+
+
+def test_overwritten_inputs_are_named(faulty):
+    """An in-place operation on x is noticed."""
+    (outcome,) = _ask(faulty("Overwrites"), _case(marked=False))
+    assert isinstance(outcome, Answered)
+    assert outcome.mutated == ("x of call 0",)
+
+
+def test_quantities_that_do_not_repeat_are_named(faulty):
+    """Only what changed is named."""
+    (outcome,) = _ask(faulty("NeverTheSame"), _case(marked=False), repeat=True)
+    assert isinstance(outcome, Answered)
+    assert outcome.unrepeatable == (Quantity.RUNNING_MEAN,)
+
+
+def test_an_answer_that_is_no_array_says_which(faulty):
+    """A list in place of an array is an error of the adapter, by name."""
+    (outcome,) = _ask(faulty("AnswersLists"), _case(marked=False))
+    assert isinstance(outcome, Raised)
+    assert "gave y as list" in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("attribute", "reason"),
+    [
+        pytest.param("CannotStart", "ModuleNotFoundError", id="framework absent"),
+        pytest.param("DiesStarting", "exit code 7", id="framework kills its process"),
+    ],
+)
+def test_a_subject_that_cannot_start_is_unavailable_with_its_reason(faulty, attribute, reason):
+    """Unavailable is said aloud, and is no error of the harness."""
+    target = faulty(attribute)
+    with SubjectProcess(target, {}) as process:
+        described = process.describe()
+    assert not described.available
+    assert reason in described.reason
