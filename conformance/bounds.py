@@ -193,7 +193,8 @@ def running_var_error(
 
 def dbeta_error(g: Float64, axes: tuple[int, ...], n: int, p: Precision) -> Float64:
     """E_dbeta = n theta(K) G = theta(K) sum|g|."""
-    return p.theta(sum_length(n)) * np.abs(g).sum(axis=axes, keepdims=True)
+    total = np.abs(g).sum(axis=axes, keepdims=True)
+    return np.asarray(p.theta(sum_length(n)) * total)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -163,7 +163,7 @@ def _within_limit(sizes: list[int], features: set[int]) -> tuple[int, ...]:
 def _draw_last_batch(choices: Choices, batch: int, *, powers: bool) -> int:
     """Size of the last batch: as a rule smaller than the others."""
     if powers or batch & (batch - 1) == 0:
-        smaller = [2**k for k in range(batch.bit_length()) if 2**k < batch]
+        smaller: list[int] = [1 << k for k in range(batch.bit_length()) if 1 << k < batch]
         return choices.pick([*reversed(smaller), batch])
     return choices.pick([batch - 1, 1, batch // 2, batch])
 
@@ -260,6 +260,14 @@ DEMANDS: Mapping[str, Demand] = {
 """Signatures that every campaign holds before it draws any by chance."""
 
 
+def _has(field: str, value: object) -> Callable[[Case], bool]:
+    return lambda case: getattr(case, field) is value
+
+
+def _fills(kind: FillKind) -> Callable[[Case], bool]:
+    return lambda case: case.fill.kind is kind
+
+
 CORNERS: Mapping[str, Callable[[Case], bool]] = {
     "rank 2": lambda case: case.rank == 2,
     "rank 3": lambda case: case.rank == 3,
@@ -282,9 +290,9 @@ CORNERS: Mapping[str, Callable[[Case], bool]] = {
     "frozen": lambda case: case.mode is Mode.FROZEN,
     "epsilon below 1e-6": lambda case: case.epsilon < 1e-6,
     "mean / deviation of 1e3 and more": lambda case: case.fill.offset >= 1e3,
-    **{f"{dtype}": lambda case, dtype=dtype: case.dtype is dtype for dtype in DType},
-    **{f"{layout} input": lambda case, layout=layout: case.layout is layout for layout in Layout},
-    **{f"fill: {kind}": lambda case, kind=kind: case.fill.kind is kind for kind in FillKind},
+    **{f"{dtype}": _has("dtype", dtype) for dtype in DType},
+    **{f"{layout} input": _has("layout", layout) for layout in Layout},
+    **{f"fill: {kind}": _fills(kind) for kind in FillKind},
 }
 """Named regions of the space, so that "never looked" is visible in a report."""
 

@@ -37,9 +37,7 @@ _PROJECT = "this project: conformance/contract.py"
 _BOUNDS = "this project: conformance/bounds.py"
 
 
-def _section(
-    section: str, prefix: str, *rows: tuple[Level, str, str, str]
-) -> tuple[Clause, ...]:
+def _section(section: str, prefix: str, *rows: tuple[Level, str, str, str]) -> tuple[Clause, ...]:
     """Number the rows (level, statement, equation, source) of one section from 1."""
     return tuple(
         Clause(
@@ -134,10 +132,10 @@ CLAUSES: tuple[Clause, ...] = (
     ),
     *_section(
         "Edges", "EDGE",
-        (Level.MUST, "One value per channel in training: v = 0 and y = beta, or rejected, "
-         "as documented.", "biased_variance", "torch.nn.functional.batch_norm: ValueError"),
-        (Level.MUST, "An empty batch in training gives empty outputs, or is rejected, "
-         "as documented.", "", _PROJECT),
+        (Level.MUST, "One training value per channel gives y = beta or is rejected, as documented.",
+         "biased_variance", "torch.nn.functional.batch_norm: ValueError"),
+        (Level.MUST, "An empty training batch gives empty outputs or is rejected, as documented.",
+         "", _PROJECT),
         (Level.SHOULD, "An empty batch, where accepted, leaves the running statistics alone.",
          "", _PROJECT),
         (Level.MUST, "A NaN or an infinity never reaches another channel.",

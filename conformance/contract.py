@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from .case import Case, Mode
@@ -230,4 +229,3 @@ class Hung:
 
 
 Outcome: TypeAlias = Answered | Unsupported | Raised | Crashed | Hung
-

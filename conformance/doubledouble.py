@@ -140,7 +140,7 @@ class DoubleDouble:
 
     def to_float64(self) -> Float64:
         """The nearest float64 values."""
-        return self.hi + self.lo
+        return np.asarray(self.hi + self.lo)
 
 
 def _lift(value: Any) -> DoubleDouble:
@@ -193,9 +193,8 @@ def _tree_sum(terms: DoubleDouble) -> DoubleDouble:
         return DoubleDouble(np.zeros(hi.shape[1:]))
     while hi.shape[0] > 1:
         half = hi.shape[0] // 2
-        pairs = _add(
-            DoubleDouble(hi[:half], lo[:half]), DoubleDouble(hi[half : 2 * half], lo[half : 2 * half])
-        )
+        first, second = slice(half), slice(half, 2 * half)
+        pairs = _add(DoubleDouble(hi[first], lo[first]), DoubleDouble(hi[second], lo[second]))
         hi = np.concatenate([pairs.hi, hi[2 * half :]])
         lo = np.concatenate([pairs.lo, lo[2 * half :]])
     return DoubleDouble(hi[0], lo[0])

@@ -60,7 +60,8 @@ def make_inputs(case: Case) -> Inputs:
     return Inputs(
         parameters=_parameters(case),
         steps=tuple(
-            _step_inputs(case, shape, f"step{index}") for index, shape in enumerate(case.step_shapes)
+            _step_inputs(case, shape, f"step{index}")
+            for index, shape in enumerate(case.step_shapes)
         ),
         inference=_step_inputs(case, case.shape, "inference"),
     )
@@ -181,7 +182,7 @@ def _exact(case: Case, channels: int, n: int, role: str) -> Float64:
     x = m + np.concatenate([k, -k, centre], axis=1)
     # One shuffle for all channels keeps pairs apart without depending on a library's shuffle.
     order = np.argsort(_raw(case, f"{role}.order", n), kind="stable")
-    return x[:, order]
+    return np.asarray(x[:, order])
 
 
 def _upstream(case: Case, shape: tuple[int, ...], role: str) -> Float64:
@@ -199,7 +200,8 @@ def _raw(case: Case, role: str, count: int) -> npt.NDArray[np.uint64]:
 
 def _uniform(case: Case, role: str, count: int) -> Float64:
     """Uniform on [0, 1), multiples of 2^-53."""
-    return (_raw(case, role, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    high = _raw(case, role, count) >> np.uint64(11)
+    return np.asarray(high.astype(np.float64) * 2.0**-53)
 
 
 def _normal(case: Case, role: str, *shape: int) -> Float64:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -52,7 +53,7 @@ NUMPY_DTYPES: dict[DType, np.dtype] = {
 
 
 def _format(dtype: DType) -> Format:
-    info = ml_dtypes.finfo(NUMPY_DTYPES[dtype])
+    info: Any = ml_dtypes.finfo(NUMPY_DTYPES[dtype])  # type: ignore[no-untyped-call]  # no stubs
     return Format(
         dtype=dtype,
         unit_roundoff=float(info.eps) / 2,

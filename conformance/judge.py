@@ -139,7 +139,8 @@ def _collect(trial: Trial, answer: Answer, capabilities: Capabilities) -> list[J
     for index, (step, want) in enumerate(zip(answer.steps, trial.expected.steps, strict=True)):
         every.extend(_judge_step(trial, step, want, index, capabilities))
     if answer.inference is not None and trial.expected.inference is not None:
-        every.extend(_judge_inference(trial, answer, trial.expected.inference, capabilities))
+        after, want = answer.inference, trial.expected.inference
+        every.extend(_judge_inference(trial, answer, after, want, capabilities))
     worst: dict[tuple[str, str], Judgement] = {}
     for judgement in every:
         key = (judgement.quantity, judgement.clause)
@@ -181,12 +182,11 @@ def _judge_step(
 def _judge_inference(
     trial: Trial,
     answer: Answer,
+    step: Step,
     want: Mapping[Quantity, Expectation],
     capabilities: Capabilities,
 ) -> Iterator[Judgement]:
     """The inference call after training: its output, and that it left the state alone."""
-    step = answer.inference
-    assert step is not None
     last = len(answer.steps) - 1
     if Quantity.Y_INFER in capabilities.quantities:
         expectation = want[Quantity.Y_INFER]

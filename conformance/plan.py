@@ -78,8 +78,9 @@ def plan_cases(profile: Profile, *, cases: int, seed: int) -> tuple[Case, ...]:
 
 def plan_signatures(number: int, seed: int) -> tuple[Signature, ...]:
     """The demanded signatures first, in their order, then drawn ones."""
-    demands: list[Demand | None] = list(DEMANDS.values())[:number]
-    demands += [None] * (number - len(demands))
+    demands: list[Demand | None] = []
+    demands.extend([*DEMANDS.values()][:number])
+    demands.extend([None] * (number - len(demands)))
     return tuple(
         draw_signature(Stream(f"signature/{seed}/{index}"), demand)
         for index, demand in enumerate(demands)

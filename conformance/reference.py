@@ -174,9 +174,7 @@ class _Expecter:
         xhat = spec.normalize(x, mu, r)
         up = bounds.upstream(x.hi, g.hi, self.axes, n, s, p)
         dx = spec.training_dx(g, xhat, r, self.gamma, self.axes)
-        e_dx = bounds.training_dx_error(
-            x.hi, g.hi, self.gamma64, m, up, s, self.case.epsilon, p
-        )
+        e_dx = bounds.training_dx_error(x.hi, g.hi, self.gamma64, m, up, s, self.case.epsilon, p)
         found = self._call(x, g, xhat, dx, e_dx, s, up, n)
         found[Quantity.BATCH_MEAN] = self._statistic(mu, s.delta, np.zeros(self.wide, bool))
         found[Quantity.BATCH_VAR] = self._statistic(v, s.e_v, _variance_is_noise(s, m, p))
@@ -304,9 +302,7 @@ class _Expecter:
         exact = error == 0
         bound = np.where(exact, 0.0, bounds.rounded(error, value.hi, output, output))
         wide = np.zeros(self.wide, bool) if vacuous is None else vacuous
-        return _expectation(
-            value.reshape(shape), bound.reshape(shape), wide.reshape(shape), output
-        )
+        return _expectation(value.reshape(shape), bound.reshape(shape), wide.reshape(shape), output)
 
 
 def _expectation(

@@ -35,7 +35,7 @@ class Finding:
 
 
 _ADVICE = {
-    "BN-CALL-1": "the adapter must answer what its capabilities admit; narrow them, or mend the call",
+    "BN-CALL-1": "answer what the capabilities admit: narrow them, or mend the call",
     "BN-CALL-2": "give y and dx in the input's shape and format, statistics in feature_shape",
     "BN-CALL-3": "copy the inputs before an operation that works in place",
     "BN-CALL-4": "build() must start from the given parameters and state every time",
@@ -111,4 +111,3 @@ def _dialect_advice(judgement: Judgement) -> str:
         "look for a missing transpose or cast in the adapter first; if it is sound, this is a "
         "finding about the framework"
     )
-

@@ -98,13 +98,7 @@ class Unrepeatable:
 
 
 Verdict: TypeAlias = (
-    Conforms
-    | Diverges
-    | NotSupported
-    | WrongContract
-    | WorkerCrashed
-    | WorkerHung
-    | Unrepeatable
+    Conforms | Diverges | NotSupported | WrongContract | WorkerCrashed | WorkerHung | Unrepeatable
 )
 
 

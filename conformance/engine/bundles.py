@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,8 +64,9 @@ class Bundles:
         self._best[name] = rank
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        np.savez(folder / "arrays.tmp.npz", **_arrays(record, trial, outcome))
-        os.replace(folder / "arrays.tmp.npz", folder / "arrays.npz")
+        arrays: dict[str, Any] = dict(_arrays(record, trial, outcome))
+        np.savez(folder / "arrays.tmp.npz", **arrays)
+        (folder / "arrays.tmp.npz").replace(folder / "arrays.npz")
         write_json(folder / "divergence.json", _description(name, record, trial, outcome, versions))
 
     def close(self, frame: pd.DataFrame) -> None:
@@ -74,7 +74,9 @@ class Bundles:
         columns = ["subject", "clause", "quantity", "verdict", "cause", "known"]
         bad = frame[frame["verdict"].isin([kind.value for kind in UNEXPECTED])]
         for values, rows in bad.groupby(columns):
-            path = self.folder / bundle_id(tuple(map(str, values))) / "divergence.json"  # type: ignore[arg-type]
+            subject, clause, quantity, verdict, cause, known = map(str, values)
+            name = bundle_id((subject, clause, quantity, verdict, cause, known))
+            path = self.folder / name / "divergence.json"
             if not path.exists():
                 continue
             found = json.loads(path.read_text(encoding="utf-8"))

@@ -87,8 +87,9 @@ def _load_file(path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        msg = f"cannot import {path}: it is no Python source file"
+        raise AdapterError(msg)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -101,13 +102,11 @@ def _load_file(path: Path) -> ModuleType:
 
 def declaration_problems(found: Any) -> list[str]:
     """What an adapter class declares wrongly, one phrase each; empty when it is usable."""
-    if not isinstance(found, type):
-        return [f"must be a class, got {type(found).__name__}"]
     problems = _missing(found)
     if problems:
         return problems
     if not isinstance(found.name, str) or not _NAME.fullmatch(found.name):
-        problems.append(f"name must be dotted and lower-case like 'torch.module', got {found.name!r}")
+        problems.append(f"name must be lower-case like 'torch.module', got {found.name!r}")
     if not isinstance(found.environment, Mapping):
         problems.append(f"environment must be a mapping, got {found.environment!r}")
     if not isinstance(found.dialect, Dialect):
@@ -125,7 +124,9 @@ def declaration_problems(found: Any) -> list[str]:
     return problems
 
 
-def _missing(found: type) -> list[str]:
+def _missing(found: Any) -> list[str]:
+    if not isinstance(found, type):
+        return [f"must be a class, got {type(found).__name__}"]
     needed = ("name", "framework", "dialect", "capabilities", "environment", "build")
     return [f"it has no {name!r}" for name in needed if not hasattr(found, name)]
 

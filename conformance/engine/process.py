@@ -64,7 +64,7 @@ class SubjectProcess:
         trace: TracebackType | None,
     ) -> None:
         """Stop the worker at once, whatever it is doing."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble's own signature lacks it
         self._pool.join()
         self._folder.cleanup()
 
@@ -82,7 +82,7 @@ class SubjectProcess:
 
     def ask(self, questions: Iterable[Question], limit: float) -> Iterator[tuple[Case, Outcome]]:
         """Outcomes in the order of ``questions``; ``limit`` seconds for each."""
-        waiting: list[tuple[Case, ProcessFuture]] = []
+        waiting: list[tuple[Case, ProcessFuture[Outcome]]] = []
         for question in questions:
             future = self._pool.schedule(
                 answer,
@@ -96,14 +96,15 @@ class SubjectProcess:
         for case, future in waiting:
             yield self._outcome(case, future, limit)
 
-    def _outcome(self, case: Case, future: ProcessFuture, limit: float) -> tuple[Case, Outcome]:
-        position = 0
+    def _outcome(
+        self, case: Case, future: ProcessFuture[Outcome], limit: float
+    ) -> tuple[Case, Outcome]:
         try:
-            outcome: Outcome = future.result()
+            outcome = future.result()
         except FutureTimeoutError:
-            outcome = Hung(limit=limit, output=read_output(self._log, position))
+            outcome = Hung(limit=limit, output=read_output(self._log))
         except ProcessExpired as error:
-            output = read_output(self._log, position)
+            output = read_output(self._log)
             outcome = Crashed(exit_code=error.exitcode or 0, output=output)
         except Exception as error:  # noqa: BLE001 -- an answer that cannot be sent is an outcome
             text = f"{type(error).__name__}: {error}"

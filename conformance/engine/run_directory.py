@@ -7,7 +7,6 @@ the units it was working on, and ``--resume`` does those again.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -43,7 +42,7 @@ class RunDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
             if (path / "manifest.json").exists():
-                msg = f"{path} already holds a run; continue it with --resume, or choose another --out"
+                msg = f"{path} already holds a run; --resume continues it, or choose another --out"
                 raise RunDirectoryError(msg)
             if any(path.iterdir()):
                 msg = f"{path} is not empty and holds no run; choose another --out"
@@ -75,7 +74,7 @@ class RunDirectory:
             raise RunDirectoryError(msg) from error
         for key in ("format", "arguments", "versions", "subjects", "known"):
             if before.get(key) != json.loads(json.dumps(manifest[key])):
-                msg = f"cannot resume {path}: its {key} differ from now; start anew in another --out"
+                msg = f"cannot resume {path}: its {key} differ from now; choose another --out"
                 raise RunDirectoryError(msg)
         for leftover in path.glob("**/*.tmp"):
             leftover.unlink()
@@ -91,7 +90,7 @@ class RunDirectory:
         frame = pd.DataFrame([asdict(row) for row in rows], columns=list(Record.__annotations__))
         temporary = path.with_suffix(".tmp")
         frame.to_parquet(temporary, index=False)
-        os.replace(temporary, path)
+        temporary.replace(path)
 
     def read_records(self) -> pd.DataFrame:
         """All rows written so far, in a fixed order."""
@@ -128,4 +127,4 @@ def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` beside ``path`` and rename."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -126,7 +127,7 @@ def _run(adapter: Adapter, case: Case, inputs: Inputs) -> Answer:
 
 def _checked(step: Step) -> Step:
     """``step`` with arrays of its own, so that a later call cannot change what it answered."""
-    copied = {}
+    copied: dict[str, Any] = {}
     for field in fields(Step):
         value = getattr(step, field.name)
         if value is not None and not isinstance(value, np.ndarray):

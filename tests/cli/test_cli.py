@@ -150,3 +150,9 @@ def test_smoke_tells_an_adapter_writer_what_to_mend(attribute, status, message):
     done = bnconform("smoke", f"{FAULTY}:{attribute}")
     assert done.returncode == status
     assert message in done.stdout + done.stderr
+
+
+def test_the_committed_standard_is_the_generated_one():
+    """docs/spec.md is what `bnconform spec --markdown` prints."""
+    committed = Path(__file__).parents[2] / "docs" / "spec.md"
+    assert committed.read_text(encoding="utf-8") == bnconform("spec", "--markdown").stdout

@@ -23,7 +23,7 @@ app.command("report")(reporting.report)
 app.command("smoke")(smoking.smoke)
 
 
-def _version(show: bool) -> None:  # noqa: FBT001 -- typer passes the option's value
+def _version(show: bool) -> None:
     if show:
         typer.echo(f"bnconform {metadata.version('bnconform')}")
         raise typer.Exit

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import typer
 from rich.console import Console
@@ -18,7 +18,7 @@ from bnconform.cli.errors import UsageError, user_errors
 from bnconform.cli.subjects import describe_all, select_targets
 from bnconform.conformance.engine.campaign import Request, Subject, run_campaign
 from bnconform.conformance.known import load_known
-from bnconform.conformance.plan import PROFILES, Profile
+from bnconform.conformance.plan import PROFILES
 
 
 def run(
@@ -75,7 +75,7 @@ def _request(
     seed: int,
     shard: str,
     workers: int | None,
-    resume: bool,  # noqa: FBT001 -- a command-line flag handed on
+    resume: bool,
 ) -> Request:
     if profile not in PROFILES:
         msg = f"no profile {profile!r}; there are: {', '.join(PROFILES)}"
@@ -141,7 +141,7 @@ class Reporter:
         self._tasks: dict[str, Any] = {}
         self._left: dict[str, int] = {}
 
-    def __enter__(self) -> Reporter:
+    def __enter__(self) -> Self:
         """Start drawing."""
         self._progress.start()
         return self

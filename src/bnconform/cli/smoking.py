@@ -31,7 +31,8 @@ def smoke(
         for finding in findings_of(describe_subject(target, load_class(target))):
             found.append(finding)
             if not as_json:
-                typer.echo(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.name}: {finding.detail}")
+                mark = "ok  " if finding.passed else "FAIL"
+                typer.echo(f"{mark}  {finding.name}: {finding.detail}")
                 if not finding.passed:
                     typer.echo(f"      -> {finding.advice}")
     if as_json:

@@ -11,6 +11,7 @@ import typer
 from bnconform.cli.errors import user_errors
 from bnconform.conformance.clauses import CLAUSES, Clause, clause
 from bnconform.conformance.coverage import cases_per_clause
+from bnconform.conformance.document import spec_markdown
 
 
 def spec(
@@ -18,8 +19,14 @@ def spec(
         str, typer.Argument(metavar="[CLAUSE]", help="One clause, such as BN-TRAIN-1.")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the whole standard as a document.")
+    ] = False,
 ) -> None:
     """Print the clauses of the standard, with the number of quick cases that exercise each."""
+    if as_markdown:
+        typer.echo(spec_markdown(), nl=False)
+        return
     with user_errors():
         chosen = [clause(clause_id)] if clause_id else list(CLAUSES)
     counts = cases_per_clause()

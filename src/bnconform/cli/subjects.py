@@ -20,7 +20,7 @@ def select_targets(names: str, adapters: Sequence[str]) -> list[Target]:
     return targets + [Target.parse(text) for text in adapters]
 
 
-def _names(names: str, have_adapters: bool) -> list[str]:  # noqa: FBT001 -- internal
+def _names(names: str, have_adapters: bool) -> list[str]:
     if not names:
         return [] if have_adapters else list(REGISTRY)
     if names == "all":
