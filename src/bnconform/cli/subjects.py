@@ -29,7 +29,7 @@ def _names(names: str, have_adapters: bool) -> list[str]:
     unknown = [name for name in chosen if name not in REGISTRY]
     if unknown or not chosen:
         known = ", ".join(REGISTRY)
-        msg = f"no subject {', '.join(unknown) or names!r}; there are: {known}"
+        msg = f"no subject {', '.join(unknown) or repr(names)}; there are: {known}"
         raise UsageError(msg)
     return list(dict.fromkeys(chosen))
 
