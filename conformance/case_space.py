@@ -193,8 +193,16 @@ def draw_case(choices: Choices, signature: Signature, kind: FillKind | None = No
     )
 
 
+_PLACES = (FillKind.NORMAL, FillKind.OFFSET, FillKind.TINY, FillKind.HUGE)
+
+
 def fill_kinds(signature: Signature) -> tuple[FillKind, ...]:
-    """The kinds that make sense: the exact lane needs power-of-two counts at every step."""
+    """The kinds that make sense: the exact lane needs power-of-two counts at every step.
+
+    An empty batch has no value to be extreme; its kind only places the running statistics.
+    """
+    if 0 in signature.shape:
+        return _PLACES
     reduced = [
         size
         for axis, size in enumerate(signature.shape)

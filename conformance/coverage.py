@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .case import Case, FillKind, Mode
+from .case import Case, Mode
 from .clauses import CLAUSES
 from .contract import BATCH_STATISTICS, Quantity
-from .evidence import clause_for
+from .evidence import clause_for, holds_non_finite
 from .plan import PROFILES, plan_cases
 
 _OF_EVERY_CALL = ("BN-CALL-1", "BN-CALL-2", "BN-CALL-3", "BN-CALL-4", "BN-CALL-5")
@@ -27,7 +27,7 @@ def clauses_of(case: Case) -> set[str]:
     found = set(_OF_EVERY_CALL)
     for quantity in _quantities(case):
         found.add(clause_for(case, quantity))
-        if case.fill.kind in (FillKind.NAN, FillKind.INF):
+        if holds_non_finite(case):
             found.add(clause_for(case, quantity, own_channel=True))
     if case.mode is Mode.TRAIN:
         found.add("BN-INFER-2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .case import Case, FillKind, Mode
 from .contract import RUNNING_STATISTICS, Quantity
 from .reference import EXACT_DECAYS, is_exact_lane
@@ -16,7 +18,7 @@ def clause_for(case: Case, quantity: Quantity, *, own_channel: bool = False) -> 
     Cases with a NaN or an infinity are judged twice, in the channel that holds it
     (``own_channel``) and in the others.
     """
-    if case.fill.kind in _NON_FINITE:
+    if holds_non_finite(case):
         return "BN-EDGE-5" if own_channel else "BN-EDGE-4"
     match case.mode:
         case Mode.INFERENCE:
@@ -25,6 +27,11 @@ def clause_for(case: Case, quantity: Quantity, *, own_channel: bool = False) -> 
             return _frozen(quantity)
         case Mode.TRAIN:
             return _training(case, quantity)
+
+
+def holds_non_finite(case: Case) -> bool:
+    """Whether some input of ``case`` really holds a NaN or an infinity: an empty one cannot."""
+    return case.fill.kind in _NON_FINITE and math.prod(case.step_shapes[-1]) > 0
 
 
 def _inference(quantity: Quantity) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .case import Case, FillKind, Mode
+from .case import Case, Mode
 from .compare import compare, identical
 from .contract import (
     GRADIENTS,
@@ -25,7 +25,7 @@ from .contract import (
     Unsupported,
 )
 from .dialect import Dialect, Policy
-from .evidence import clause_for
+from .evidence import clause_for, holds_non_finite
 from .fills import Inputs
 from .reference import Expectation, Expected
 from .verdict import (
@@ -219,7 +219,7 @@ def _missing(case: Case, quantity: Quantity, index: int) -> Iterator[Judgement]:
 def _judge_array(
     case: Case, quantity: Quantity, got: Array, want: Expectation, index: int
 ) -> Iterator[Judgement]:
-    if case.fill.kind not in (FillKind.NAN, FillKind.INF):
+    if not holds_non_finite(case):
         verdict = compare(got, want)
         clause = clause_for(case, quantity)
         yield Judgement(clause=clause, quantity=quantity.value, verdict=verdict, step=index)
