@@ -278,6 +278,37 @@ def training_dx_error(
     return np.abs(gamma) * (rounded + dev.e_r * (np.abs(g - up.mean_g - t) + sums))
 
 
+def by_term_dx_error(
+    x: Float64,
+    g: Float64,
+    gamma: Float64,
+    up: Upstream,
+    s: Statistics,
+    epsilon: float,
+    p: Precision,
+    output: Format,
+) -> Float64:
+    """What rounding each contribution of dx to a half format adds; 0 for wider formats.
+
+    Differentiation adds the contributions through xhat, through the mean and through the variance,
+    of sizes |gamma| r |g|, |gamma| r |gbar| and |gamma| r^3 w |c|; each is rounded once and each
+    partial sum once, at most four roundings for any of them:
+    4 u_o |gamma| [ r+ (|g| + |gbar|) + r+^3 w (|c| + E_c) ],
+    with w = |d| + delta for a centred variance and |x| + 2 |mu| + delta where x^2 and mu^2 are
+    differentiated apart.
+    """
+    if output.unit_roundoff <= p.u:
+        return np.zeros(())
+    dev = deviation(s, epsilon, p)
+    w = np.abs(x - s.mu) + s.delta
+    if p.algorithm is VarianceAlgorithm.ONE_PASS:
+        w = np.abs(x) + 2 * np.abs(s.mu) + s.delta
+    direct = np.abs(g) + np.abs(up.mean_g)
+    through_variance = dev.r_max**3 * w * (np.abs(up.c) + up.e_c)
+    size = np.abs(gamma) * (dev.r_max * direct + through_variance)
+    return 4 * output.unit_roundoff * size + 4 * output.smallest_normal
+
+
 def inference_dx_error(
     g: Float64, gamma: Float64, s: Statistics, epsilon: float, p: Precision
 ) -> Float64:

@@ -16,7 +16,8 @@ def compare(got: Array, want: Expectation) -> Verdict:
     """Whether every judged element of ``got`` is within its bound of the exact value.
 
     Where the exact value is not finite (NaN or infinity went in), any non-finite answer conforms
-    and a finite one hides the input. An infinity of the right sign conforms where the exact value
+    and a finite one hides the input. Where it is finite the answer must be, even where the bound
+    is vacuous and any finite answer would do. An infinity of the right sign conforms where the exact value
     is within its bound of the output format's largest value.
     """
     form = _form(got, want)
@@ -25,7 +26,7 @@ def compare(got: Array, want: Expectation) -> Verdict:
     values = got.astype(np.float64)
     exact = want.value.hi
     ratio = _ratio(values, want)
-    judged = ~want.vacuous
+    judged = ~want.vacuous | (np.isinf(ratio) & ~np.isfinite(values) & ~want.excluded)
     measure = _measure(values, want, ratio, judged)
     if not judged.any() or not measure.ratio > 1.0:
         return Conforms(measure=measure)

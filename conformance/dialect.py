@@ -64,10 +64,23 @@ class FrozenPolicy(StrEnum):
 
 
 class HalfOutput(StrEnum):
-    """Format of the output when the input is half precision and the parameters are float32."""
+    """Format of the output when the input is half precision and the parameters are float32.
+
+    Without gamma and beta there is nothing to promote to: the output has the input's format.
+    """
 
     INPUT = "input"
     PARAMETERS = "parameters"
+
+
+class HalfGradient(StrEnum):
+    """How dx of a half-precision input is put together."""
+
+    ONCE = "once"
+    """In the accumulation format, and rounded to the input's format once."""
+    BY_TERM = "by_term"
+    """As a sum of contributions that are each rounded to the input's format: what automatic
+    differentiation does where the input is widened at several places."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,7 @@ class Dialect:
     empty_batch: Claim[Policy]
     frozen: Claim[FrozenPolicy]
     half_output: Claim[HalfOutput]
+    half_gradient: Claim[HalfGradient] = Claim(HalfGradient.ONCE, "assumed: none is documented")
 
     def claims(self) -> dict[str, Claim[object]]:
         """The claims by field name, in declaration order."""

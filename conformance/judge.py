@@ -225,7 +225,8 @@ def _judge_array(
         yield Judgement(clause=clause, quantity=quantity.value, verdict=verdict, step=index)
         return
     for own_channel in (True, False):
-        part = replace(want, vacuous=want.vacuous | (_in_channel_0(case, want) != own_channel))
+        others = _in_channel_0(case, want) != own_channel
+        part = replace(want, vacuous=want.vacuous | others, excluded=others)
         verdict = compare(got, part)
         if isinstance(verdict, Conforms) and verdict.vacuous:
             continue

@@ -15,7 +15,14 @@ from . import bounds, spec
 from .bounds import Float64, Precision, Statistics
 from .case import Case, FillKind, Mode
 from .contract import Parameters, Quantity
-from .dialect import Dialect, FrozenPolicy, HalfOutput, RunningVariance, VarianceAlgorithm
+from .dialect import (
+    Dialect,
+    FrozenPolicy,
+    HalfGradient,
+    HalfOutput,
+    RunningVariance,
+    VarianceAlgorithm,
+)
 from .doubledouble import DoubleDouble
 from .fills import Inputs, StepInputs
 from .formats import FORMATS, Format, compute_format
@@ -39,6 +46,7 @@ class Conventions:
     algorithm: VarianceAlgorithm
     frozen: FrozenPolicy
     half_output: HalfOutput
+    half_gradient: HalfGradient
     epsilon_floor: float
 
     @classmethod
@@ -49,6 +57,7 @@ class Conventions:
             algorithm=dialect.variance.value,
             frozen=dialect.frozen.value,
             half_output=dialect.half_output.value,
+            half_gradient=dialect.half_gradient.value,
             epsilon_floor=dialect.epsilon_floor.value,
         )
 
@@ -57,13 +66,15 @@ class Conventions:
 class Expectation:
     """Exact values of one quantity, the bound of each element, and which bounds say nothing.
 
-    ``value`` is hi + lo of a double-double; ``vacuous`` marks elements that any answer would
-    satisfy; ``output`` is the format the subject must answer in.
+    ``value`` is hi + lo of a double-double; ``vacuous`` marks elements that any finite answer
+    would satisfy; ``excluded`` those that are not looked at; ``output`` is the format the subject
+    must answer in.
     """
 
     value: DoubleDouble
     bound: Float64
     vacuous: np.ndarray
+    excluded: np.ndarray
     output: Format
 
 
@@ -175,6 +186,10 @@ class _Expecter:
         up = bounds.upstream(x.hi, g.hi, self.axes, n, s, p)
         dx = spec.training_dx(g, xhat, r, self.gamma, self.axes)
         e_dx = bounds.training_dx_error(x.hi, g.hi, self.gamma64, m, up, s, self.case.epsilon, p)
+        if self.conventions.half_gradient is HalfGradient.BY_TERM:
+            e_dx = e_dx + bounds.by_term_dx_error(
+                x.hi, g.hi, self.gamma64, up, s, self.case.epsilon, p, FORMATS[self.case.dtype]
+            )
         found = self._call(x, g, xhat, dx, e_dx, s, up, n)
         found[Quantity.BATCH_MEAN] = self._statistic(mu, s.delta, np.zeros(self.wide, bool))
         found[Quantity.BATCH_VAR] = self._statistic(v, s.e_v, _variance_is_noise(s, m, p))
@@ -282,7 +297,8 @@ class _Expecter:
         return found
 
     def _y_format(self) -> Format:
-        if self.conventions.half_output is HalfOutput.PARAMETERS:
+        parameters = self.case.scale or self.case.center
+        if parameters and self.conventions.half_output is HalfOutput.PARAMETERS:
             return compute_format(self.case.dtype)
         return FORMATS[self.case.dtype]
 
@@ -311,7 +327,13 @@ def _expectation(
     nothing_known = ~np.isfinite(bound) & np.isfinite(value.hi)
     if vacuous is not None:
         nothing_known = nothing_known | vacuous
-    return Expectation(value=value, bound=bound, vacuous=nothing_known, output=output)
+    return Expectation(
+        value=value,
+        bound=bound,
+        vacuous=nothing_known,
+        excluded=np.zeros(value.shape, bool),
+        output=output,
+    )
 
 
 def _variance_is_noise(s: Statistics, m: bounds.Moments, p: Precision) -> np.ndarray:
