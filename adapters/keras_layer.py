@@ -1,5 +1,7 @@
-"""Keras 3's ``keras.layers.BatchNormalization`` on each of its backends, each with its own
-differentiation. One process holds one backend, so each is a subject of its own.
+"""Keras 3's ``keras.layers.BatchNormalization`` on each of its backends.
+
+Each backend differentiates in its own way, and one process holds one backend, so each is a subject
+of its own.
 """
 
 from __future__ import annotations

@@ -306,7 +306,7 @@ def by_term_dx_error(
     direct = np.abs(g) + np.abs(up.mean_g)
     through_variance = dev.r_max**3 * w * (np.abs(up.c) + up.e_c)
     size = np.abs(gamma) * (dev.r_max * direct + through_variance)
-    return 4 * output.unit_roundoff * size + 4 * output.smallest_normal
+    return np.asarray(4 * output.unit_roundoff * size + 4 * output.smallest_normal)
 
 
 def inference_dx_error(

@@ -17,8 +17,8 @@ def compare(got: Array, want: Expectation) -> Verdict:
 
     Where the exact value is not finite (NaN or infinity went in), any non-finite answer conforms
     and a finite one hides the input. Where it is finite the answer must be, even where the bound
-    is vacuous and any finite answer would do. An infinity of the right sign conforms where the exact value
-    is within its bound of the output format's largest value.
+    is vacuous and any finite answer would do. A non-finite answer conforms where the exact value is
+    within its bound of the output format's largest: there the result may overflow.
     """
     form = _form(got, want)
     if form is not None:
@@ -71,10 +71,11 @@ def _ratio(values: np.ndarray, want: Expectation) -> np.ndarray:
         error = np.abs((values - exact) - want.value.lo)
         ratio = np.where(error == 0, 0.0, error / want.bound)
         overflow = np.abs(exact) + want.bound >= want.output.largest
-        right_infinity = np.isinf(values) & overflow & (np.sign(values) == np.sign(exact))
+        # Contributions of either sign may overflow before they are added: infinity or NaN.
+        overflowed = ~np.isfinite(values) & overflow
     got_finite, must_be_finite = np.isfinite(values), np.isfinite(exact)
     ratio = np.where(must_be_finite & ~got_finite, np.inf, ratio)
-    ratio = np.where(right_infinity, 0.0, ratio)
+    ratio = np.where(overflowed, 0.0, ratio)
     return np.where(must_be_finite, ratio, np.where(got_finite, np.inf, 0.0))
 
 
