@@ -23,7 +23,7 @@ from .clauses import BY_ID
 from .record import UNEXPECTED, Record, VerdictKind
 
 WHERE_FIELDS = (
-    "rank", "dtype", "fill", "mode", "layout", "upstream_layout", "steps", "center", "scale",
+    "rank", "dtype", "fill", "mode", "layout", "upstream_layout", "layouts", "steps", "center", "scale",
     "epsilon", "decay", "offset", "smallest_count", "largest_count", "feature_axes",
     "channel_axis", "last_batch", "batch",
 )  # fmt: skip
@@ -88,6 +88,7 @@ def case_facts(case: Case) -> dict[str, Any]:
         "mode": case.mode.value,
         "layout": case.layout.value,
         "upstream_layout": case.upstream_layout.value,
+        "layouts": f"{case.layout}/{case.upstream_layout}",
         "steps": case.steps,
         "center": case.center,
         "scale": case.scale,
