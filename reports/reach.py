@@ -1,0 +1,82 @@
+"""Why a cell has no rows: nobody looked, the subject does not offer it, or nothing came of it.
+
+A record exists only where something was judged. Which clauses a case *could* have shown is a
+property of the case, so an empty cell can be told apart by what was asked of its subject.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from bnconform.conformance.case import Case, FillKind, InvalidCaseError
+from bnconform.conformance.contract import Quantity
+from bnconform.conformance.evidence import clause_for
+from bnconform.conformance.record import VerdictKind
+from bnconform.reports.columns import rows
+
+_NON_FINITE = (FillKind.NAN, FillKind.INF)
+
+
+def reach(cases: pd.DataFrame) -> pd.DataFrame:
+    """Columns case_id, clause, quantity: what each case of the cases frame is able to show.
+
+    A case of another version's format is able to show nothing.
+    """
+    found = [
+        (row.case_id, clause, quantity)
+        for row in rows(cases)
+        for clause, quantity in sorted(_pairs(row.json))
+    ]
+    return pd.DataFrame(found, columns=["case_id", "clause", "quantity"], dtype="str")
+
+
+def empty_cells(
+    records: pd.DataFrame, subjects: pd.DataFrame, reached: pd.DataFrame
+) -> dict[tuple[str, str], bool]:
+    """(clause, entry) -> whether what was asked there is all outside what the subject offers.
+
+    Only cells without rows that some case of the subject reaches are there; ``reached`` is what
+    :func:`reach` gave.
+    """
+    asked = records.groupby(["entry", "case_id"])["verdict"].agg(set).reset_index()
+    refused = asked["verdict"].map(lambda found: found == {VerdictKind.UNSUPPORTED.value})
+    asked = asked.assign(refused=refused)[["entry", "case_id", "refused"]]
+    pairs = asked.merge(reached, on="case_id")
+    exposed = {row.entry: _quantities(row) for row in rows(subjects) if row.available}
+    offered = [
+        not row.refused and row.quantity in exposed.get(row.entry, set()) for row in rows(pairs)
+    ]
+    outside = (
+        ~pairs.assign(offered=pd.Series(offered, dtype="bool"))
+        .groupby(["clause", "entry"])["offered"]
+        .any()
+    )
+    full = set(zip(records["clause"], records["entry"], strict=True))
+    return {
+        (str(row[0]), str(row[1])): bool(value)
+        for row, value in outside.items()
+        if isinstance(row, tuple) and row not in full
+    }
+
+
+def _pairs(text: str) -> set[tuple[str, str]]:
+    """(clause, quantity) that a case is able to show."""
+    try:
+        case = Case.from_json(text)
+    except InvalidCaseError:
+        return set()
+    channels = (False, True) if case.fill.kind in _NON_FINITE else (False,)
+    return {
+        (clause_for(case, quantity, own_channel=own), quantity.value)
+        for quantity in Quantity
+        for own in channels
+    }
+
+
+def _quantities(subject: Any) -> set[str]:
+    """The quantities that a row of the subjects frame declares; all, where it does not say."""
+    declared = json.loads(subject.capabilities).get("quantities")
+    return {quantity.value for quantity in Quantity} if declared is None else set(declared)

@@ -1,0 +1,1 @@
+"""From frames to pages: one module for each kind of page, pure functions throughout."""
