@@ -1,0 +1,1 @@
+"""Our own batch-norm GPU kernel as a subject: kernels, launcher, plain reference, adapter."""

@@ -1,0 +1,149 @@
+"""Our Triton kernel as a subject: on a GPU if there is one, else in Triton's interpreter."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bnconform.conformance.case import Case, Mode
+from bnconform.conformance.contract import Array, Axes, Capabilities, Parameters, Quantity, Step
+from bnconform.conformance.dialect import (
+    Claim,
+    Dialect,
+    FrozenPolicy,
+    HalfOutput,
+    MomentumSense,
+    Policy,
+    RunningVariance,
+    VarianceAlgorithm,
+)
+from bnconform.conformance.formats import FORMATS, DType
+
+_SOURCE = "adapters/gpu_kernel/launcher.py docstring"
+_INTERPRET = "TRITON_INTERPRET"
+
+
+class TritonKernel:
+    """The kernels of ``batch_norm_triton`` through ``launcher``."""
+
+    name: ClassVar[str] = "gpu.triton"
+    framework: ClassVar[str] = "triton"
+    # Whether Triton interprets depends on the machine, so the constructor decides.
+    environment: ClassVar[Mapping[str, str]] = {}
+    dialect: ClassVar[Dialect] = Dialect(
+        momentum=Claim(MomentumSense.DECAY, _SOURCE),
+        default_momentum=Claim(None, _SOURCE),
+        default_epsilon=Claim(None, _SOURCE),
+        epsilon_floor=Claim(0.0, _SOURCE),
+        running_variance=Claim(RunningVariance.BIASED, _SOURCE),
+        variance=Claim(VarianceAlgorithm.TWO_PASS, _SOURCE),
+        single_value=Claim(Policy.COMPUTES, _SOURCE),
+        empty_batch=Claim(Policy.REJECTS, _SOURCE),
+        frozen=Claim(FrozenPolicy.NONE, _SOURCE),
+        half_output=Claim(HalfOutput.INPUT, _SOURCE),
+    )
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        dtypes=frozenset(DType),
+        ranks=frozenset(range(1, 7)),
+        axes=Axes.ANY_ONE,
+        modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
+        quantities=frozenset(Quantity),
+        cumulative=False,
+        notes={
+            "axes": f"{_SOURCE}: one feature axis",
+            "modes": f"{_SOURCE}: training or not, no other mode",
+            "cumulative": f"{_SOURCE}: decay is a number",
+        },
+    )
+
+    def __init__(self) -> None:
+        """Import torch and Triton, interpreted where there is no GPU to compile for."""
+        import torch
+
+        if not torch.cuda.is_available() and os.environ.get(_INTERPRET) != "1":
+            if "triton" in sys.modules:
+                msg = f"triton was imported before {_INTERPRET}=1 was set, and there is no GPU"
+                raise ImportError(msg)
+            os.environ[_INTERPRET] = "1"
+        import triton
+
+        from . import launcher
+
+        interpreted = os.environ.get(_INTERPRET) == "1"
+        self.torch, self.launcher = torch, launcher
+        self.version: str = triton.__version__
+        self.placement = torch.device("cpu" if interpreted else "cuda")
+        self.device = "cpu (triton interpreter)" if interpreted else torch.cuda.get_device_name()
+
+    def build(self, case: Case, parameters: Parameters) -> _Layer:
+        """A layer that keeps its state on the device."""
+        return _Layer(self, case, parameters)
+
+    def to_device(self, array: Array, *, copy: bool = False) -> Any:
+        """A tensor with the array's values and strides; shares its memory on the CPU by default."""
+        torch = self.torch
+        if array.dtype == FORMATS[DType.BFLOAT16].numpy:
+            shared = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        else:
+            shared = torch.from_numpy(array)
+        if self.placement.type == "cpu" and not copy:
+            return shared
+        # Tensor.to would close the gaps of a strided array, and its layout is part of the case.
+        placed = torch.empty_strided(
+            shared.shape, shared.stride(), dtype=shared.dtype, device=self.placement
+        )
+        return placed.copy_(shared)
+
+    def to_numpy(self, tensor: Any, shape: tuple[int, ...]) -> Array:
+        """The tensor's values as an array of ``shape``, detached from the device."""
+        host = tensor.cpu().reshape(shape)
+        if host.dtype == self.torch.bfloat16:
+            bits: Array = host.view(self.torch.int16).numpy()
+            return bits.view(FORMATS[DType.BFLOAT16].numpy)
+        values: Array = host.numpy()
+        return values
+
+
+class _Layer:
+    def __init__(self, adapter: TritonKernel, case: Case, parameters: Parameters) -> None:
+        self.adapter, self.case = adapter, case
+        given = (parameters.gamma, parameters.beta)
+        self.gamma, self.beta = (None if p is None else adapter.to_device(p) for p in given)
+        self.mean = adapter.to_device(parameters.running_mean, copy=True)
+        self.var = adapter.to_device(parameters.running_var, copy=True)
+
+    def train(self, x: Array, dy: Array) -> Step:
+        """Call the kernels with batch statistics."""
+        return self._call(x, dy, training=True)
+
+    def infer(self, x: Array, dy: Array) -> Step:
+        """Call the kernels with running statistics."""
+        return self._call(x, dy, training=False)
+
+    def _call(self, x: Array, dy: Array, *, training: bool) -> Step:
+        adapter, case = self.adapter, self.case
+        x_device, dy_device = adapter.to_device(x), adapter.to_device(dy)
+        axis, shape = case.channel_axes[0], case.feature_shape
+        # The interpreter computes in NumPy, which warns of every infinity and NaN; a GPU does not.
+        with np.errstate(all="ignore"):
+            out = adapter.launcher.forward(
+                x_device, self.gamma, self.beta, self.mean, self.var,
+                axis=axis, epsilon=case.epsilon, decay=case.decay, training=training,
+            )  # fmt: skip
+            grad = adapter.launcher.backward(
+                x_device, dy_device, self.gamma, out, axis=axis, training=training
+            )
+        return Step(
+            y=adapter.to_numpy(out.y, x.shape),
+            batch_mean=adapter.to_numpy(out.mean, shape) if training else None,
+            batch_var=adapter.to_numpy(out.var, shape) if training else None,
+            running_mean=adapter.to_numpy(self.mean, shape).copy(),
+            running_var=adapter.to_numpy(self.var, shape).copy(),
+            dx=adapter.to_numpy(grad.dx, x.shape),
+            dgamma=adapter.to_numpy(grad.dgamma, shape) if case.scale else None,
+            dbeta=adapter.to_numpy(grad.dbeta, shape) if case.center else None,
+        )
