@@ -53,8 +53,9 @@ class Precision:
         return self.accumulation.smallest_normal
 
     def theta(self, k: float) -> float:
-        """theta(k) = k u / (1 - k u)."""
-        return k * self.u / (1.0 - k * self.u)
+        """theta(k) = k u / (1 - k u); infinite from k u = 1 on, where nothing can be promised."""
+        ku = k * self.u
+        return ku / (1.0 - ku) if ku < 1.0 else math.inf
 
 
 def sum_length(n: int) -> int:
@@ -258,7 +259,9 @@ def training_dx_error(
         + 8u r+^2 (|d| + delta) (|c| + E_c),
     where 2 delta is the mean's error in d and in the term that differentiation adds through the
     mean; a one-pass variance differentiates x^2 and mu^2 apart, which adds
-    r+^2 (|c| + E_c) [ 6u (|x| + |mu|) + 2 theta(K) A ]. Then
+    r+^2 (|c| + E_c) [ 6u (|x| + |mu|) + 2 theta(K) A ], and where E_v >= v the clamp at zero may
+    have stopped the gradient of the variance altogether, so that t is missing: r+^2 |d| (|c| + E_c)
+    on top. Then
     E_dx = |gamma| { r+ [ theta(K) G + E_3 + 6u (|g| + |gbar| + |t|) ]
                    + Dr (|g - gbar - t| + theta(K) G + E_3) }.
     """
@@ -270,7 +273,7 @@ def training_dx_error(
     e_3 = e_3 + 8 * p.u * r2 * (np.abs(d) + s.delta) * size_c
     if p.algorithm is VarianceAlgorithm.ONE_PASS:
         cancel = 6 * p.u * (np.abs(x) + np.abs(s.mu)) + 2 * theta * m.mean_abs_x
-        e_3 = e_3 + r2 * size_c * cancel
+        e_3 = e_3 + r2 * size_c * (cancel + np.where(s.e_v >= s.v, np.abs(d), 0.0))
     t = d * np.square(dev.r) * up.c
     terms = np.abs(g) + np.abs(up.mean_g) + np.abs(t)
     sums = theta * up.mean_abs_g + e_3
@@ -295,7 +298,8 @@ def by_term_dx_error(
     partial sum once, at most four roundings for any of them:
     4 u_o |gamma| [ r+ (|g| + |gbar|) + r+^3 w (|c| + E_c) ],
     with w = |d| + delta for a centred variance and |x| + 2 |mu| + delta where x^2 and mu^2 are
-    differentiated apart.
+    differentiated apart. Where that size exceeds the format's largest value a contribution may be
+    infinite, and nothing can be promised of the sum.
     """
     if output.unit_roundoff <= p.u:
         return np.zeros(())
@@ -306,7 +310,8 @@ def by_term_dx_error(
     direct = np.abs(g) + np.abs(up.mean_g)
     through_variance = dev.r_max**3 * w * (np.abs(up.c) + up.e_c)
     size = np.abs(gamma) * (dev.r_max * direct + through_variance)
-    return np.asarray(4 * output.unit_roundoff * size + 4 * output.smallest_normal)
+    error = 4 * output.unit_roundoff * size + 4 * underflow_unit(output, p.accumulation)
+    return np.where(size >= output.largest, np.inf, error)
 
 
 def inference_dx_error(
@@ -318,13 +323,17 @@ def inference_dx_error(
 
 
 def rounded(error: Float64, result: Float64, output: Format, accumulation: Format) -> Float64:
-    """Add the rounding to the output format: E <- (1 + u_o) E + u_o |result| + eta_o.
-
-    eta_o is the smallest normal where outputs may be flushed to zero (float32, float64,
-    bfloat16), and the smallest subnormal for float16, whose subnormals are ordinary values.
-    """
+    """Add the rounding to the output format: E <- (1 + u_o) E + u_o |result| + eta_o."""
     u_o = output.unit_roundoff
-    eta_o = output.smallest_normal
+    return (1 + u_o) * error + u_o * np.abs(result) + underflow_unit(output, accumulation)
+
+
+def underflow_unit(output: Format, accumulation: Format) -> float:
+    """eta_o: what rounding to ``output`` can lose to underflow.
+
+    The smallest normal where outputs may be flushed to zero (float32, float64, bfloat16), and the
+    smallest subnormal for float16, whose subnormals are ordinary values.
+    """
     if output.smallest_normal > accumulation.smallest_normal:
-        eta_o = output.smallest_subnormal
-    return (1 + u_o) * error + u_o * np.abs(result) + eta_o
+        return output.smallest_subnormal
+    return output.smallest_normal

@@ -70,8 +70,11 @@ class Fill:
 
     def __post_init__(self) -> None:
         """Reject a seed that JSON readers elsewhere could not hold exactly."""
-        if not 0 <= self.seed < 2**53:
-            msg = f"fill.seed must be in [0, 2**53), got {self.seed}"
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**53:
+            msg = f"fill.seed must be an integer in [0, 2**53), got {self.seed!r}"
+            raise InvalidCaseError(msg)
+        if not math.isfinite(self.offset):
+            msg = f"fill.offset must be finite, got {self.offset!r}"
             raise InvalidCaseError(msg)
         if (self.offset != 0.0) != (self.kind is FillKind.OFFSET):
             msg = f"fill.offset belongs to kind 'offset' alone, got {self.offset} with {self.kind}"
@@ -104,8 +107,14 @@ class Case:
 
     def __post_init__(self) -> None:
         """Check that the fields agree with one another."""
+        for problem in _type_problems(self):
+            raise InvalidCaseError(problem)
         for problem in _problems(self):
             raise InvalidCaseError(problem)
+        # Equal cases must have equal ids, and JSON tells 1 from 1.0.
+        object.__setattr__(self, "epsilon", float(self.epsilon))
+        if self.decay is not None:
+            object.__setattr__(self, "decay", float(self.decay))
 
     @cached_property
     def id(self) -> str:
@@ -166,7 +175,15 @@ class Case:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read a case back; :class:`InvalidCaseError` names what does not fit."""
-        return cls.from_dict(json.loads(text))
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            msg = f"a case must be JSON: {error}"
+            raise InvalidCaseError(msg) from error
+        if not isinstance(data, dict):
+            msg = f"a case must be a JSON object, got {type(data).__name__}"
+            raise InvalidCaseError(msg)
+        return cls.from_dict(data)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -195,11 +212,31 @@ class Case:
 
 
 def _fill(data: Mapping[str, Any]) -> Fill:
-    return Fill(kind=FillKind(data["kind"]), seed=data["seed"], offset=data["offset"])
+    fields = dict(data)
+    return Fill(kind=FillKind(fields.pop("kind")), **fields)
 
 
 def _canonical(data: Mapping[str, Any]) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _type_problems(case: Case) -> list[str]:
+    """Fields of the wrong type, one sentence each; the rest of the checks relies on types."""
+    whole = {
+        "shape": case.shape,
+        "feature_axes": case.feature_axes,
+        "last_batch": (case.last_batch,),
+        "steps": (case.steps,),
+    }
+    found = [
+        f"{name} must be whole numbers, got {values}"
+        for name, values in whole.items()
+        if any(type(value) is not int for value in values)
+    ]
+    for name, flag in (("center", case.center), ("scale", case.scale)):
+        if not isinstance(flag, bool):
+            found.append(f"{name} must be true or false, got {flag!r}")
+    return found
 
 
 def _problems(case: Case) -> list[str]:

@@ -17,8 +17,9 @@ def compare(got: Array, want: Expectation) -> Verdict:
 
     Where the exact value is not finite (NaN or infinity went in), any non-finite answer conforms
     and a finite one hides the input. Where it is finite the answer must be, even where the bound
-    is vacuous and any finite answer would do. A non-finite answer conforms where the exact value is
-    within its bound of the output format's largest: there the result may overflow.
+    is vacuous and any finite answer would do. An infinity of the right sign conforms where the
+    exact value is within its bound of the output format's largest, and anything where the bound
+    itself is infinite.
     """
     form = _form(got, want)
     if form is not None:
@@ -41,7 +42,10 @@ def compare(got: Array, want: Expectation) -> Verdict:
 
 
 def identical(got: Array, before: Array) -> Verdict:
-    """Whether state that must not change still has the same bits."""
+    """Whether state that must not change still has the same bits, and the same format."""
+    if got.dtype != before.dtype:
+        message = f"changed from {before.dtype} to {got.dtype}"
+        return Diverges(cause=Cause.STATE_CHANGED, message=message)
     measure = _exact_measure(got, before)
     if measure.ratio <= 1.0:
         return Conforms(measure=measure)
@@ -71,11 +75,10 @@ def _ratio(values: np.ndarray, want: Expectation) -> np.ndarray:
         error = np.abs((values - exact) - want.value.lo)
         ratio = np.where(error == 0, 0.0, error / want.bound)
         overflow = np.abs(exact) + want.bound >= want.output.largest
-        # Contributions of either sign may overflow before they are added: infinity or NaN.
-        overflowed = ~np.isfinite(values) & overflow
+        right_infinity = np.isinf(values) & overflow & (np.sign(values) == np.sign(exact))
     got_finite, must_be_finite = np.isfinite(values), np.isfinite(exact)
     ratio = np.where(must_be_finite & ~got_finite, np.inf, ratio)
-    ratio = np.where(overflowed, 0.0, ratio)
+    ratio = np.where(right_infinity | np.isinf(want.bound), 0.0, ratio)
     return np.where(must_be_finite, ratio, np.where(got_finite, np.inf, 0.0))
 
 
@@ -110,7 +113,8 @@ def _measure(
 
 def _exact_measure(got: Array, before: Array) -> Measure:
     new, old = got.astype(np.float64), before.astype(np.float64)
-    same = (new == old) | (np.isnan(new) & np.isnan(old))
+    equal = (new == old) & (np.signbit(new) == np.signbit(old))
+    same = equal | (np.isnan(new) & np.isnan(old))
     flat = int(np.argmin(same)) if same.size else 0
     index = tuple(int(i) for i in np.unravel_index(flat, same.shape)) if same.size else ()
     with np.errstate(invalid="ignore"):
@@ -132,8 +136,8 @@ def ulp(values: np.ndarray, fmt: Format) -> np.ndarray:
     """Unit in the last place of ``values`` in ``fmt``, at least its smallest subnormal."""
     finite = np.where(np.isfinite(values), values, 1.0)
     _, exponent = np.frexp(finite)
-    # x = m 2^e with m in [1/2, 1), and u = 2^-p: one ulp is 2^(e - p).
-    spacing = np.ldexp(fmt.unit_roundoff, exponent)
+    # x = m 2^e with m in [1/2, 1), and u = 2^-p: one ulp is 2^(e - p). Zero has no exponent.
+    spacing = np.where(finite == 0, 0.0, np.ldexp(fmt.unit_roundoff, exponent))
     return np.maximum(spacing, fmt.smallest_subnormal)
 
 

@@ -10,8 +10,8 @@ kind       what it stresses
 normal     ordinary data: deviations 1/4 to 4, means up to 2 deviations away
 offset     |mean| / deviation as given, up to 1e6: cancellation
 constant   one value per channel, most of them not exactly summable: v = 0 up to rounding
-tiny       deviations near 1e-9 (float16: 1e-3): epsilon dominates
-huge       deviations near 1e9 (float16: 1e4, float64: 1e60): epsilon vanishes
+tiny       magnitudes near 1e-9 (float16: 1e-3, float64: 1e-60): epsilon dominates
+huge       magnitudes near 1e9 (float16: 1e4, float64: 1e60): epsilon vanishes
 mixed      scales 1e-4 to 1e4 across channels, an outlier inside one, a constant one
 exact      small integers in pairs around an integer mean: sums exact in any order
 nan, inf   ordinary, with one non-finite value in channel 0

@@ -193,11 +193,21 @@ def _judge_inference(
         yield from _judge_array(trial.case, Quantity.Y_INFER, step.y, expectation, last)
     for quantity in sorted(RUNNING_STATISTICS & capabilities.quantities):
         before, after = getattr(answer.steps[-1], quantity), getattr(step, quantity)
-        if before is not None and after is not None and before.shape == after.shape:
-            verdict = identical(after, before)
-            yield Judgement(
-                clause="BN-INFER-2", quantity=quantity.value, verdict=verdict, step=last
-            )
+        if before is None:
+            continue
+        verdict = _kept(quantity, before, after)
+        yield Judgement(clause="BN-INFER-2", quantity=quantity.value, verdict=verdict, step=last)
+
+
+def _kept(quantity: Quantity, before: Array, after: Array | None) -> Verdict:
+    """Whether inference left ``before`` alone; state that it does not show is no pass."""
+    if after is None:
+        message = f"gave {quantity.value} after training but none after inference"
+        return Diverges(cause=Cause.MISSING, message=message)
+    if after.shape != before.shape:
+        message = f"{quantity.value} had shape {before.shape}, after inference {after.shape}"
+        return Diverges(cause=Cause.WRONG_SHAPE, message=message)
+    return identical(after, before)
 
 
 def _missing(case: Case, quantity: Quantity, index: int) -> Iterator[Judgement]:

@@ -23,7 +23,8 @@ from .clauses import BY_ID
 from .record import UNEXPECTED, Record, VerdictKind
 
 WHERE_FIELDS = (
-    "rank", "dtype", "fill", "mode", "layout", "upstream_layout", "layouts", "steps", "center", "scale",
+    "rank", "dtype", "fill", "mode", "layout", "upstream_layout", "layouts", "steps", "center",
+    "scale",
     "epsilon", "decay", "offset", "smallest_count", "largest_count", "feature_axes",
     "channel_axis", "last_batch", "batch",
 )  # fmt: skip
@@ -46,6 +47,7 @@ class KnownDivergence:
     id: str
     subjects: tuple[str, ...]
     versions: SpecifierSet
+    devices: tuple[str, ...]
     clauses: tuple[str, ...]
     quantities: tuple[str, ...]
     verdicts: tuple[str, ...]
@@ -63,7 +65,8 @@ class KnownDivergence:
         """Whether the row is one on which this entry would show, whatever its verdict."""
         return (
             record.subject in self.subjects
-            and (record.framework_version in self.versions)
+            and record.framework_version in self.versions
+            and _allows(self.devices, record.device)
             and _allows(self.clauses, record.clause)
             and _allows(self.quantities, record.quantity)
             and all(_holds(wanted, case_facts(case)[key]) for key, wanted in self.where.items())
@@ -163,6 +166,7 @@ def _entry(table: dict[str, Any], file: str) -> KnownDivergence:
             id=table["id"],
             subjects=_strings(table["subject"]),
             versions=SpecifierSet(table["versions"]),
+            devices=_strings(table.get("device", [])),
             clauses=_strings(table["clause"]),
             quantities=_strings(table.get("quantity", [])),
             verdicts=_strings(table.get("verdict", VerdictKind.DIVERGES.value)),
@@ -187,7 +191,7 @@ def _entry(table: dict[str, Any], file: str) -> KnownDivergence:
 
 
 _FIELDS = frozenset({
-    "id", "subject", "versions", "clause", "quantity", "verdict", "cause", "where", "reason",
+    "id", "subject", "versions", "device", "clause", "quantity", "verdict", "cause", "where", "reason",
     "evidence", "upstream", "date", "review_by", "looked_at_least",
 })  # fmt: skip
 
