@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from bnconform.adapters.torch_arrays import to_numpy, to_torch
+from bnconform.adapters.torch_arrays import THREADS, to_numpy, to_torch
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     BATCH_STATISTICS,
@@ -27,6 +27,7 @@ from bnconform.conformance.dialect import (
     Claim,
     Dialect,
     FrozenPolicy,
+    HalfGradient,
     HalfOutput,
     MomentumSense,
     Policy,
@@ -37,6 +38,7 @@ from bnconform.conformance.formats import DType
 
 _DOCS = "https://keras.io/api/layers/normalization_layers/batch_normalization/"
 _SOURCE = "keras/src/layers/normalization/batch_normalization.py: "
+_BACKEND = "keras/src/backend/"
 
 _DIALECT = Dialect(
     momentum=Claim(MomentumSense.DECAY, _DOCS + ": moving_mean * momentum + mean * (1 - momentum)"),
@@ -44,11 +46,12 @@ _DIALECT = Dialect(
     default_epsilon=Claim(1e-3, _DOCS),
     epsilon_floor=Claim(0.0, _DOCS + ": none is mentioned"),
     running_variance=Claim(RunningVariance.BIASED, _DOCS + ": moving_var takes var(batch)"),
-    variance=Claim(VarianceAlgorithm.TWO_PASS, "keras/src/backend/jax/nn.py: moments, jnp.var"),
+    variance=Claim(VarianceAlgorithm.TWO_PASS, _BACKEND + "jax/nn.py: moments takes jnp.var"),
     single_value=Claim(Policy.COMPUTES, _DOCS + ": no restriction is mentioned"),
     empty_batch=Claim(Policy.COMPUTES, _DOCS + ": no restriction is mentioned"),
     frozen=Claim(FrozenPolicy.RUNNING_STATISTICS, _DOCS + ": 'About setting layer.trainable'"),
     half_output=Claim(HalfOutput.INPUT, _SOURCE + "call casts to compute_dtype at the end"),
+    half_gradient=Claim(HalfGradient.ONCE, _SOURCE + "call widens its inputs in one place"),
 )
 _CAPABILITIES = Capabilities(
     dtypes=frozenset(DType),
@@ -56,12 +59,17 @@ _CAPABILITIES = Capabilities(
     axes=Axes.ANY_ONE,
     modes=frozenset(Mode),
     quantities=frozenset(Quantity) - BATCH_STATISTICS,
-    notes={"axes": "axis is one integer", "cumulative": "momentum is a number"},
+    notes={
+        "axes": _DOCS + ": axis is one integer",
+        "cumulative": _DOCS + ": momentum is a number",
+        "quantities": "the layer returns no batch statistics; a frozen layer's parameters have no"
+        " gradient on PyTorch, where trainable=False clears requires_grad",
+    },
 )
 _POLICIES = {DType.FLOAT16: "mixed_float16", DType.BFLOAT16: "mixed_bfloat16"}
 
-Gradients = tuple[Any, Any, "Any | None", "Any | None"]
-"""y, dx, dgamma and dbeta as the backend's tensors."""
+Tensors: TypeAlias = dict[str, Any]
+"""Arrays of a backend under the names of :class:`Step`'s fields."""
 
 
 class _Keras:
@@ -78,17 +86,24 @@ class _Keras:
         import keras
 
         if keras.backend.backend() != self.backend:
-            msg = f"this process already runs Keras on {keras.backend.backend()}"
+            msg = (
+                f"this process runs Keras on {keras.backend.backend()}, not on {self.backend}:"
+                f" set KERAS_BACKEND={self.backend} before the first import of keras"
+            )
             raise ImportError(msg)
         self.keras = keras
         self.version: str = keras.__version__
-        self.device = "cpu"
+        self.device = self.device_of(keras.Variable(0.0).value)
+
+    def device_of(self, tensor: Any) -> str:
+        """Kind of the device that holds ``tensor``, such as cpu."""
+        raise NotImplementedError
 
     def make(self, case: Case, parameters: Parameters) -> Any:
         """A built layer with these parameters and this state."""
         layer = self.keras.layers.BatchNormalization(
             axis=case.feature_axes[0],
-            # None comes with inference alone, where the momentum is not used.
+            # None comes outside training alone, where the momentum is not used.
             momentum=0.99 if case.decay is None else case.decay,
             epsilon=case.epsilon,
             center=case.center,
@@ -96,88 +111,97 @@ class _Keras:
             dtype=_POLICIES.get(case.dtype, case.dtype.value),
             trainable=case.mode is not Mode.FROZEN,
         )
-        layer.build((None, *case.shape[1:]) if 0 not in case.channel_axes else case.shape)
-        pairs = (
-            (layer.gamma, parameters.gamma),
-            (layer.beta, parameters.beta),
-            (layer.moving_mean, parameters.running_mean),
-            (layer.moving_variance, parameters.running_var),
-        )
-        for variable, value in pairs:
-            if value is not None:
-                variable.assign(value)
+        layer.build(case.shape if 0 in case.channel_axes else (None, *case.shape[1:]))
+        layer.moving_mean.assign(parameters.running_mean)
+        layer.moving_variance.assign(parameters.running_var)
+        if layer.gamma is not None:
+            layer.gamma.assign(parameters.gamma)
+        if layer.beta is not None:
+            layer.beta.assign(parameters.beta)
         return layer
 
 
 class KerasTensorflow(_Keras):
-    """Keras on TensorFlow, differentiated by ``tf.GradientTape``."""
+    """Keras on TensorFlow, called eagerly and differentiated by ``tf.GradientTape``.
 
-    dialect: ClassVar[Dialect] = replace(
-        _DIALECT,
-        variance=Claim(
-            VarianceAlgorithm.TWO_PASS, "keras/src/backend/tensorflow/nn.py: tf.nn.moments"
-        ),
-    )
+    Eager on purpose: a new signature costs nothing, while ``tf.function`` traces each anew.
+    """
+
     name: ClassVar[str] = "keras.tensorflow"
     backend: ClassVar[str] = "tensorflow"
     environment: ClassVar[dict[str, str]] = {
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        # A fixed number of threads gives the same split of a reduction on every machine, and two
+        # keep that split under test.
+        "TF_NUM_INTRAOP_THREADS": "2",
+        "TF_NUM_INTEROP_THREADS": "2",
     }
+    dialect: ClassVar[Dialect] = replace(
+        _DIALECT,
+        variance=Claim(
+            VarianceAlgorithm.TWO_PASS, _BACKEND + "tensorflow/nn.py: moments takes tf.nn.moments"
+        ),
+    )
+
+    def device_of(self, tensor: Any) -> str:
+        """TensorFlow names devices like ``/job:localhost/replica:0/task:0/device:CPU:0``."""
+        return str(tensor.device).split(":")[-2].lower()
 
     def build(self, case: Case, parameters: Parameters) -> _Layer:
-        """A layer called eagerly."""
+        """A layer of its own for every case."""
         import tensorflow as tf
 
         layer = self.make(case, parameters)
 
-        def call(x: Array, dy: Array, training: bool) -> Gradients:  # noqa: FBT001 -- internal
-            sources = {"x": tf.constant(x)}
-            sources |= {k: v.value for k, v in _affine(layer).items()}
+        def call(x: Array, dy: Array, *, training: bool) -> Tensors:
+            sources = {"dx": tf.constant(x)} | _affine(layer)
             with tf.GradientTape() as tape:
                 tape.watch(sources)
-                y = layer(sources["x"], training=training)
-            grads = tape.gradient(y, sources, output_gradients=tf.constant(dy))
-            return y, grads["x"], grads.get("gamma"), grads.get("beta")
+                y = layer(sources["dx"], training=training)
+            grads: Tensors = tape.gradient(y, sources, output_gradients=tf.constant(dy))
+            return {"y": y} | grads
 
-        return _Layer(call, layer, np.asarray)
+        return _Layer(call, layer, np.array)
 
 
 class KerasTorch(_Keras):
-    """Keras on PyTorch, differentiated by autograd."""
+    """Keras on PyTorch, called eagerly and differentiated by autograd."""
 
+    name: ClassVar[str] = "keras.torch"
+    backend: ClassVar[str] = "torch"
+    environment: ClassVar[dict[str, str]] = {"KERAS_BACKEND": "torch"} | THREADS
     dialect: ClassVar[Dialect] = replace(
         _DIALECT,
         variance=Claim(
             VarianceAlgorithm.ONE_PASS,
-            "keras/src/backend/torch/nn.py: moments, 'Var = E[|x|^2] - |E[x]|^2'",
+            _BACKEND + "torch/nn.py: moments, 'Var = E[|x|^2] - |E[x]|^2 ... less stable'",
         ),
     )
-    name: ClassVar[str] = "keras.torch"
-    backend: ClassVar[str] = "torch"
-    environment: ClassVar[dict[str, str]] = {"KERAS_BACKEND": "torch"}
+
+    def device_of(self, tensor: Any) -> str:
+        """PyTorch's own name for the kind of device."""
+        return str(tensor.device.type)
 
     def build(self, case: Case, parameters: Parameters) -> _Layer:
-        """A layer called eagerly."""
+        """A layer of its own for every case."""
         import torch
 
         layer = self.make(case, parameters)
 
-        def call(x: Array, dy: Array, training: bool) -> Gradients:  # noqa: FBT001 -- internal
-            sources = {"x": to_torch(torch, x).requires_grad_()}
-            # A frozen layer's parameters do not require gradients: it has none to compare.
-            affine = {k: v.value for k, v in _affine(layer).items()}
-            sources |= {k: v for k, v in affine.items() if v.requires_grad}
-            y = layer(sources["x"], training=training)
-            grads = torch.autograd.grad(y, list(sources.values()), to_torch(torch, dy))
-            named = dict(zip(sources, grads, strict=True))
-            return y, named["x"], named.get("gamma"), named.get("beta")
+        def call(x: Array, dy: Array, *, training: bool) -> Tensors:
+            affine = {name: value for name, value in _affine(layer).items() if value.requires_grad}
+            sources = {"dx": to_torch(torch, x).requires_grad_()} | affine
+            y = layer(sources["dx"], training=training)
+            upstream = to_torch(torch, dy).to(y.device)
+            grads = torch.autograd.grad(y, list(sources.values()), upstream)
+            return {"y": y} | dict(zip(sources, grads, strict=True))
 
         return _Layer(call, layer, lambda tensor: to_numpy(torch, tensor))
 
 
 class KerasJax(_Keras):
-    """Keras on JAX: ``stateless_call``, jitted and differentiated by ``jax.vjp``."""
+    """Keras on JAX: ``stateless_call``, jitted, and differentiated by ``jax.vjp``."""
 
     name: ClassVar[str] = "keras.jax"
     backend: ClassVar[str] = "jax"
@@ -186,49 +210,44 @@ class KerasJax(_Keras):
     def __init__(self) -> None:
         """Import Keras on JAX, and prepare a cache of compiled steps."""
         super().__init__()
-        self.steps: dict[str, tuple[Any, Callable[..., Any]]] = {}
+        self.steps: dict[str, Callable[..., Any]] = {}
 
-    def build(self, case: Case, parameters: Parameters) -> _JaxLayer:
-        """The compiled step of the case's signature, with this case's values."""
+    def device_of(self, tensor: Any) -> str:
+        """JAX's own name for the platform."""
+        return str(next(iter(tensor.devices())).platform)
+
+    def build(self, case: Case, parameters: Parameters) -> _StatelessLayer:
+        """The compiled step of the case's signature, with this case's values and state."""
         if case.signature not in self.steps:
             self.steps[case.signature] = self._compile(case, parameters)
-        return _JaxLayer(self.steps[case.signature], case, parameters)
+        return _StatelessLayer(self.steps[case.signature], case, parameters)
 
-    def _compile(self, case: Case, parameters: Parameters) -> tuple[Any, Callable[..., Any]]:
+    def _compile(self, case: Case, parameters: Parameters) -> Callable[..., Any]:
+        """A jitted step that takes everything but the signature as arguments."""
         import jax
 
         layer = self.make(case, parameters)
 
-        def step(
-            training: bool,  # noqa: FBT001 -- static arguments of a jitted function are positional
-            scalars: tuple[Any, Any],
-            weights: tuple[list[Any], list[Any]],
-            x: Any,
-            dy: Any,
-        ) -> Any:
+        def step(training: Any, scalars: Any, affine: Any, state: Any, x: Any, dy: Any) -> Any:
             # Traced, so that other values of epsilon and momentum do not compile anew.
             layer.epsilon, layer.momentum = scalars
-            affine, state = weights
 
             def forward(affine: list[Any], x: Any) -> Any:
                 trainable, fixed = (affine, state) if layer.trainable else ([], affine + state)
                 y, fixed = layer.stateless_call(trainable, fixed, x, training=training)
                 return y, fixed[-2:]
 
-            y, pull, state = jax.vjp(forward, affine, x, has_aux=True)
-            return y, state, *pull(dy)
+            y, pull, new_state = jax.vjp(forward, affine, x, has_aux=True)
+            return y, new_state, *pull(dy)
 
-        return layer, jax.jit(step, static_argnums=0)
+        return jax.jit(step, static_argnums=0)  # type: ignore[no-any-return]
 
 
 class _Layer:
-    """An eager layer; ``call`` gives y and the gradients as the backend's tensors."""
+    """A layer that keeps its own state; ``call`` gives y and the gradients as tensors."""
 
     def __init__(
-        self,
-        call: Callable[[Array, Array, bool], Gradients],
-        layer: Any,
-        numpy: Callable[[Any], Array],
+        self, call: Callable[..., Tensors], layer: Any, numpy: Callable[[Any], Array]
     ) -> None:
         self.call, self.layer, self.numpy = call, layer, numpy
 
@@ -241,30 +260,23 @@ class _Layer:
         return self._step(x, dy, training=False)
 
     def _step(self, x: Array, dy: Array, *, training: bool) -> Step:
-        y, dx, dgamma, dbeta = self.call(x, dy, training)
-        return Step(
-            y=self.numpy(y),
-            running_mean=self.numpy(self.layer.moving_mean.value),
-            running_var=self.numpy(self.layer.moving_variance.value),
-            dx=self.numpy(dx),
-            dgamma=None if dgamma is None else self.numpy(dgamma),
-            dbeta=None if dbeta is None else self.numpy(dbeta),
-        )
+        found = self.call(x, dy, training=training)
+        found["running_mean"] = self.layer.moving_mean.value
+        found["running_var"] = self.layer.moving_variance.value
+        return Step(**{name: self.numpy(t) for name, t in found.items() if t is not None})
 
 
-class _JaxLayer:
-    """A stateless layer whose state is kept here."""
+class _StatelessLayer:
+    """A compiled step, and the parameters and state that it takes."""
 
-    def __init__(
-        self, compiled: tuple[Any, Callable[..., Any]], case: Case, parameters: Parameters
-    ) -> None:
-        (_, self.step), self.case = compiled, case
-        affine = (parameters.gamma, parameters.beta)
-        self.affine = [each for each in affine if each is not None]
+    def __init__(self, step: Callable[..., Any], case: Case, parameters: Parameters) -> None:
+        self.step = step
+        named = {"dgamma": parameters.gamma, "dbeta": parameters.beta}
+        self.affine = {name: value for name, value in named.items() if value is not None}
         self.state: list[Any] = [parameters.running_mean, parameters.running_var]
-        dtype = parameters.running_mean.dtype.type
-        momentum = 0.99 if case.decay is None else case.decay
-        self.scalars = dtype(case.epsilon), dtype(momentum)
+        # Python floats, as users give them: JAX keeps 1 - momentum in double precision until it
+        # meets an array.
+        self.scalars = (case.epsilon, 0.99 if case.decay is None else case.decay)
 
     def train(self, x: Array, dy: Array) -> Step:
         """Call with training=True; a frozen layer decides for itself what that means."""
@@ -275,20 +287,18 @@ class _JaxLayer:
         return self._step(x, dy, training=False)
 
     def _step(self, x: Array, dy: Array, *, training: bool) -> Step:
-        weights = (self.affine, self.state)
-        y, self.state, affine, dx = self.step(training, self.scalars, weights, x, dy)
-        grads = iter(affine)
+        affine = list(self.affine.values())
+        y, self.state, grads, dx = self.step(training, self.scalars, affine, self.state, x, dy)
         return Step(
-            y=np.asarray(y),
-            running_mean=np.asarray(self.state[0]),
-            running_var=np.asarray(self.state[1]),
-            dx=np.asarray(dx),
-            dgamma=np.asarray(next(grads)) if self.case.scale else None,
-            dbeta=np.asarray(next(grads)) if self.case.center else None,
+            y=np.array(y),
+            running_mean=np.array(self.state[0]),
+            running_var=np.array(self.state[1]),
+            dx=np.array(dx),
+            **{name: np.array(grad) for name, grad in zip(self.affine, grads, strict=True)},
         )
 
 
-def _affine(layer: Any) -> dict[str, Any]:
-    """The layer's own parameters by name, without those that are switched off."""
-    named = {"gamma": layer.gamma, "beta": layer.beta}
-    return {name: variable for name, variable in named.items() if variable is not None}
+def _affine(layer: Any) -> Tensors:
+    """The layer's own parameters, under the names of their gradients."""
+    named = {"dgamma": layer.gamma, "dbeta": layer.beta}
+    return {name: variable.value for name, variable in named.items() if variable is not None}

@@ -6,6 +6,8 @@ running variance. It shares no code with the spec that judges it.
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     Array,
@@ -19,6 +21,7 @@ from bnconform.conformance.dialect import (
     Claim,
     Dialect,
     FrozenPolicy,
+    HalfGradient,
     HalfOutput,
     MomentumSense,
     Policy,
@@ -27,28 +30,29 @@ from bnconform.conformance.dialect import (
 )
 from bnconform.conformance.formats import DType
 
-_HERE = "this file"
+_HERE = "adapters/numpy_reference.py: "
 
 
 class NumpyReference:
     """Batch normalization in plain NumPy."""
 
-    name = "numpy.reference"
-    framework = "numpy"
-    environment: dict[str, str] = {}
-    dialect = Dialect(
-        momentum=Claim(MomentumSense.DECAY, _HERE),
-        default_momentum=Claim(None, _HERE),
-        default_epsilon=Claim(None, _HERE),
-        epsilon_floor=Claim(0.0, _HERE),
-        running_variance=Claim(RunningVariance.BIASED, _HERE),
-        variance=Claim(VarianceAlgorithm.TWO_PASS, _HERE),
-        single_value=Claim(Policy.COMPUTES, _HERE),
-        empty_batch=Claim(Policy.REJECTS, _HERE),
-        frozen=Claim(FrozenPolicy.RUNNING_STATISTICS, _HERE),
-        half_output=Claim(HalfOutput.INPUT, _HERE),
+    name: ClassVar[str] = "numpy.reference"
+    framework: ClassVar[str] = "numpy"
+    environment: ClassVar[dict[str, str]] = {}
+    dialect: ClassVar[Dialect] = Dialect(
+        momentum=Claim(MomentumSense.DECAY, _HERE + "train weighs the old value by decay"),
+        default_momentum=Claim(None, _HERE + "decay comes with every case"),
+        default_epsilon=Claim(None, _HERE + "epsilon comes with every case"),
+        epsilon_floor=Claim(0.0, _HERE + "_call adds epsilon as it is"),
+        running_variance=Claim(RunningVariance.BIASED, _HERE + "train averages v itself"),
+        variance=Claim(VarianceAlgorithm.TWO_PASS, _HERE + "train takes mean((x - mu)^2)"),
+        single_value=Claim(Policy.COMPUTES, _HERE + "train asks for one value"),
+        empty_batch=Claim(Policy.REJECTS, _HERE + "train raises ValueError"),
+        frozen=Claim(FrozenPolicy.RUNNING_STATISTICS, _HERE + "train hands over to infer"),
+        half_output=Claim(HalfOutput.INPUT, _HERE + "_call casts y at the end"),
+        half_gradient=Claim(HalfGradient.ONCE, _HERE + "_call casts dx at the end"),
     )
-    capabilities = Capabilities(
+    capabilities: ClassVar[Capabilities] = Capabilities(
         dtypes=frozenset(DType),
         ranks=frozenset(range(1, 7)),
         axes=Axes.ANY_SET,
@@ -62,84 +66,69 @@ class NumpyReference:
         import numpy as np
 
         self.np = np
-        self.version = np.__version__
+        self.version: str = np.__version__
         self.device = "cpu"
 
     def build(self, case: Case, parameters: Parameters) -> _Layer:
-        """A layer that keeps its state in this process."""
+        """A layer that starts from these parameters and this state."""
         return _Layer(self.np, case, parameters)
 
 
 class _Layer:
-    def __init__(self, np, case: Case, parameters: Parameters) -> None:
-        self.np, self.case = np, case
-        self.compute = parameters.running_mean.dtype
-        self.wide = [
-            size if axis in case.channel_axes else 1 for axis, size in enumerate(case.shape)
-        ]
-        one, zero = np.ones((), self.compute), np.zeros((), self.compute)
-        self.gamma = one if parameters.gamma is None else parameters.gamma.reshape(self.wide)
-        self.beta = zero if parameters.beta is None else parameters.beta.reshape(self.wide)
-        self.mean = parameters.running_mean.copy()
-        self.var = parameters.running_var.copy()
+    """The parameters, and the state that training replaces and never changes in place."""
+
+    def __init__(self, np: Any, case: Case, parameters: Parameters) -> None:
+        self.np, self.case, self.parameters = np, case, parameters
+        self.mean, self.var = parameters.running_mean, parameters.running_var
+        self.compute = self.mean.dtype
         self.updates = 0
 
     def train(self, x: Array, dy: Array) -> Step:
-        """Normalize by the batch, update the state, differentiate through the statistics."""
+        """Normalize by the batch, differentiate through its statistics, update the state."""
         if self.case.mode is Mode.FROZEN:
             return self.infer(x, dy)
-        np, axes = self.np, self.case.reduction_axes
-        n = self.case.count(x.shape)
-        if n == 0:
+        axes = self.case.reduction_axes
+        if self.case.count(x.shape) == 0:
             msg = f"cannot normalize an input of shape {x.shape}: no values to average"
             raise ValueError(msg)
-        x_wide, g = x.astype(self.compute), dy.astype(self.compute)
-        mean = x_wide.mean(axis=axes, keepdims=True)
-        centred = x_wide - mean
-        var = np.square(centred).mean(axis=axes, keepdims=True)
-        xhat = centred / np.sqrt(var + self.compute.type(self.case.epsilon))
-        dgamma = (g * xhat).sum(axis=axes, keepdims=True)
-        dbeta = g.sum(axis=axes, keepdims=True)
-        r = 1 / np.sqrt(var + self.compute.type(self.case.epsilon))
-        dx = self.gamma * r * (g - dbeta / n - xhat * (dgamma / n))
-        self._update(mean, var)
-        return self._step(x, xhat, dx, dgamma, dbeta, mean, var)
+        mu = x.astype(self.compute).mean(axes, keepdims=True)
+        v = self.np.square(x.astype(self.compute) - mu).mean(axes, keepdims=True)
+        self.updates += 1
+        decay = 1 - 1 / self.updates if self.case.decay is None else self.case.decay
+        self.mean = decay * self.mean + (1 - decay) * mu.reshape(self.mean.shape)
+        self.var = decay * self.var + (1 - decay) * v.reshape(self.var.shape)
+        return self._call(x, dy, mu, v, by_batch=True)
 
     def infer(self, x: Array, dy: Array) -> Step:
         """Normalize by the running statistics, which stay as they are."""
-        np, axes = self.np, self.case.reduction_axes
-        r = 1 / np.sqrt(self.var.reshape(self.wide) + self.compute.type(self.case.epsilon))
-        xhat = (x.astype(self.compute) - self.mean.reshape(self.wide)) * r
+        return self._call(x, dy, self._wide(self.mean), self._wide(self.var), by_batch=False)
+
+    def _wide(self, values: Array) -> Array:
+        """``values`` with size 1 on every reduction axis, so that it broadcasts against x."""
+        wide: Array = self.np.expand_dims(values, self.case.reduction_axes)
+        return wide
+
+    def _call(self, x: Array, dy: Array, mu: Array, v: Array, *, by_batch: bool) -> Step:
+        """y = gamma xhat + beta with xhat = (x - mu) r, and the gradients of sum(y dy)."""
+        np, axes, shape = self.np, self.case.reduction_axes, self.case.feature_shape
+        gamma, beta = self.parameters.gamma, self.parameters.beta
         g = dy.astype(self.compute)
-        dgamma = (g * xhat).sum(axis=axes, keepdims=True)
-        dbeta = g.sum(axis=axes, keepdims=True)
-        return self._step(x, xhat, self.gamma * r * g, dgamma, dbeta, None, None)
-
-    def _update(self, mean: Array, var: Array) -> None:
-        self.updates += 1
-        keep = 1 - 1 / self.updates if self.case.decay is None else self.case.decay
-        old, new = self.compute.type(keep), self.compute.type(1 - keep)
-        self.mean = old * self.mean + new * mean.reshape(self.mean.shape)
-        self.var = old * self.var + new * var.reshape(self.var.shape)
-
-    def _step(
-        self,
-        x: Array,
-        xhat: Array,
-        dx: Array,
-        dgamma: Array,
-        dbeta: Array,
-        mean: Array | None,
-        var: Array | None,
-    ) -> Step:
-        shape = self.case.feature_shape
+        r = 1 / np.sqrt(v + self.case.epsilon)
+        xhat = (x.astype(self.compute) - mu) * r
+        dgamma, dbeta = (g * xhat).sum(axes, keepdims=True), g.sum(axes, keepdims=True)
+        through = (dbeta + xhat * dgamma) / self.case.count(x.shape) if by_batch else 0
+        y, dx = xhat, r * (g - through)
+        if gamma is not None:
+            y, dx = y * self._wide(gamma), dx * self._wide(gamma)
+        if beta is not None:
+            y = y + self._wide(beta)
         return Step(
-            y=(self.gamma * xhat + self.beta).astype(x.dtype),
-            batch_mean=None if mean is None else mean.reshape(shape),
-            batch_var=None if var is None else var.reshape(shape),
-            running_mean=self.mean.copy(),
-            running_var=self.var.copy(),
+            y=y.astype(x.dtype),
+            batch_mean=mu.reshape(shape) if by_batch else None,
+            batch_var=v.reshape(shape) if by_batch else None,
+            running_mean=self.mean,
+            running_var=self.var,
             dx=dx.astype(x.dtype),
-            dgamma=dgamma.reshape(shape) if self.case.scale else None,
-            dbeta=dbeta.reshape(shape) if self.case.center else None,
+            dgamma=None if gamma is None else dgamma.reshape(shape),
+            dbeta=None if beta is None else dbeta.reshape(shape),
         )

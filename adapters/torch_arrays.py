@@ -1,4 +1,4 @@
-"""NumPy arrays to torch tensors and back, without losing strides or bfloat16."""
+"""What the subjects that run on PyTorch share: arrays to tensors and back, and the environment."""
 
 from __future__ import annotations
 
@@ -9,11 +9,21 @@ import numpy as np
 
 from bnconform.conformance.contract import Array
 
+THREADS = {
+    # A fixed number of threads splits a reduction in the same way on every machine, and two keep
+    # that split under test.
+    "OMP_NUM_THREADS": "2",
+    # Threads that wait must sleep: where the machine is busy, spinning makes a call of 0.3 ms
+    # take 15 ms on average.
+    "GOMP_SPINCOUNT": "0",
+}
+"""Environment of a worker process that computes with PyTorch."""
+
 
 def to_torch(torch: Any, array: Array) -> Any:
     """A tensor that shares ``array``'s memory and strides.
 
-    Torch does not read NumPy's bfloat16, so those bits travel as int16.
+    PyTorch does not read NumPy's bfloat16, so those bits travel as int16.
     """
     if array.dtype == ml_dtypes.bfloat16:
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
@@ -21,8 +31,8 @@ def to_torch(torch: Any, array: Array) -> Any:
 
 
 def to_numpy(torch: Any, tensor: Any) -> Array:
-    """The tensor's values in its own format."""
+    """The tensor's values in its own format, in an array that later calls cannot change."""
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:
-        return np.asarray(tensor.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
-    return np.asarray(tensor.numpy())
+        return np.array(tensor.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
+    return np.array(tensor.numpy())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from bnconform.adapters.torch_arrays import to_numpy, to_torch
+from bnconform.adapters.torch_arrays import THREADS, to_numpy, to_torch
 from bnconform.adapters.torch_functional import TorchFunctional
 from bnconform.conformance.case import Case, Mode
-from bnconform.conformance.contract import Array, Capabilities, Parameters, Step
+from bnconform.conformance.contract import Array, Capabilities, Parameters, Step, UnsupportedError
 from bnconform.conformance.dialect import Claim, Dialect, FrozenPolicy
 
 _DOCS = "https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html"
-_EVAL = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html: eval()"
 
 
 class TorchModule:
@@ -20,14 +20,17 @@ class TorchModule:
 
     name: ClassVar[str] = "torch.module"
     framework: ClassVar[str] = "torch"
-    environment: ClassVar[dict[str, str]] = {}
+    environment: ClassVar[dict[str, str]] = THREADS
     dialect: ClassVar[Dialect] = replace(
         TorchFunctional.dialect,
         default_momentum=Claim(0.1, _DOCS),
         default_epsilon=Claim(1e-5, _DOCS),
-        # PyTorch has no mark on the layer: a batch norm is frozen by putting it, alone, into
-        # evaluation mode while the rest of the model trains.
-        frozen=Claim(FrozenPolicy.RUNNING_STATISTICS, _EVAL),
+        # No mark on the module: a frozen batch norm is one in evaluation mode while the rest of the
+        # model trains. Its parameters keep requires_grad, so that their gradients can be compared.
+        frozen=Claim(
+            FrozenPolicy.RUNNING_STATISTICS,
+            _DOCS + ": running estimates 'are then used for normalization during evaluation'",
+        ),
     )
     capabilities: ClassVar[Capabilities] = Capabilities(
         dtypes=TorchFunctional.capabilities.dtypes,
@@ -36,10 +39,10 @@ class TorchModule:
         modes=frozenset(Mode),
         quantities=TorchFunctional.capabilities.quantities,
         cumulative=True,
-        partial_affine=False,
         notes={
-            "axes": "channels are dimension 1; another one is moved there as a view",
-            "partial_affine": "affine switches both parameters",
+            "axes": "channels are dimension 1; another axis is moved there as a view",
+            "partial_affine": _DOCS + ": bias=False leaves gamma alone; nothing leaves beta alone",
+            "quantities": "the module returns no batch statistics",
         },
     )
 
@@ -52,32 +55,47 @@ class TorchModule:
         self.device = "cpu"
 
     def build(self, case: Case, parameters: Parameters) -> _Layer:
-        """The module for the case's rank, its parameters and buffers loaded."""
-        torch = self.torch
-        kinds = {
-            2: torch.nn.BatchNorm1d,
-            3: torch.nn.BatchNorm1d,
-            4: torch.nn.BatchNorm2d,
-            5: torch.nn.BatchNorm3d,
-        }
-        running_mean = to_torch(torch, parameters.running_mean)
-        module = kinds[case.rank](
+        """The module for the case's rank, its parameters and buffers loaded.
+
+        :class:`UnsupportedError` where the module cannot have just this one of gamma and beta.
+        """
+        torch, nn = self.torch, self.torch.nn
+        kinds = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
+        kind = kinds[case.rank]
+        module = kind(
             case.feature_shape[0],
             eps=case.epsilon,
             momentum=None if case.decay is None else 1.0 - case.decay,
-            affine=parameters.gamma is not None,
-            dtype=running_mean.dtype,
+            dtype=to_torch(torch, parameters.running_mean).dtype,
+            **_affine(kind, case),
         )
-        with torch.no_grad():
-            module.running_mean.copy_(running_mean)
-            module.running_var.copy_(to_torch(torch, parameters.running_var))
-            if parameters.gamma is not None and parameters.beta is not None:
-                module.weight.copy_(to_torch(torch, parameters.gamma))
-                module.bias.copy_(to_torch(torch, parameters.beta))
+        values = {
+            "weight": parameters.gamma,
+            "bias": parameters.beta,
+            "running_mean": parameters.running_mean,
+            "running_var": parameters.running_var,
+        }
+        state = {name: to_torch(torch, v) for name, v in values.items() if v is not None}
+        module.load_state_dict(module.state_dict() | state)
         return _Layer(torch, case, module)
 
 
+def _affine(kind: Any, case: Case) -> dict[str, bool]:
+    """The arguments that switch gamma and beta on or off; defaults are left out."""
+    if case.scale == case.center:
+        return {"affine": case.scale}
+    if case.center:
+        msg = "affine=False switches gamma off with beta, and no argument switches off gamma alone"
+        raise UnsupportedError(msg)
+    if "bias" not in inspect.signature(kind).parameters:
+        msg = "this version has no argument bias, and affine switches gamma and beta together"
+        raise UnsupportedError(msg)
+    return {"bias": False}
+
+
 class _Layer:
+    """A module, called in the mode that the case asks for."""
+
     def __init__(self, torch: Any, case: Case, module: Any) -> None:
         self.torch, self.case, self.module = torch, case, module
 
@@ -92,17 +110,15 @@ class _Layer:
         return self._call(x, dy)
 
     def _call(self, x: Array, dy: Array) -> Step:
-        axis, module = self.case.channel_axes[0], self.module
-        leaf = to_torch(self.torch, x).requires_grad_()
+        torch, module, axis = self.torch, self.module, self.case.channel_axes[0]
+        leaf = to_torch(torch, x).requires_grad_()
         y = module(leaf.movedim(axis, 1)).movedim(1, axis)
-        sources = [leaf, *module.parameters()]
-        grads = self.torch.autograd.grad(y, sources, to_torch(self.torch, dy))
-        dx, dgamma, dbeta = (*grads, None, None)[:3]
+        parameters = {"dgamma": module.weight, "dbeta": module.bias}
+        sources = {"dx": leaf} | {name: p for name, p in parameters.items() if p is not None}
+        grads = torch.autograd.grad(y, list(sources.values()), to_torch(torch, dy))
         return Step(
-            y=to_numpy(self.torch, y),
-            running_mean=to_numpy(self.torch, module.running_mean),
-            running_var=to_numpy(self.torch, module.running_var),
-            dx=to_numpy(self.torch, dx),
-            dgamma=None if dgamma is None else to_numpy(self.torch, dgamma),
-            dbeta=None if dbeta is None else to_numpy(self.torch, dbeta),
+            y=to_numpy(torch, y),
+            running_mean=to_numpy(torch, module.running_mean),
+            running_var=to_numpy(torch, module.running_var),
+            **{name: to_numpy(torch, grad) for name, grad in zip(sources, grads, strict=True)},
         )

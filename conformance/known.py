@@ -191,8 +191,8 @@ def _entry(table: dict[str, Any], file: str) -> KnownDivergence:
 
 
 _FIELDS = frozenset({
-    "id", "subject", "versions", "device", "clause", "quantity", "verdict", "cause", "where", "reason",
-    "evidence", "upstream", "date", "review_by", "looked_at_least",
+    "id", "subject", "versions", "device", "clause", "quantity", "verdict", "cause", "where",
+    "reason", "evidence", "upstream", "date", "review_by", "looked_at_least",
 })  # fmt: skip
 
 
