@@ -94,14 +94,16 @@ def _measure(
         )  # fmt: skip
     flat = int(np.argmax(np.where(judged, ratio, -1.0)))
     index = tuple(int(i) for i in np.unravel_index(flat, ratio.shape))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs((values - want.value.hi) - want.value.lo)
-    comparable = judged & np.isfinite(error)
-    error = np.where(comparable, error, 0.0)
+        comparable = judged & np.isfinite(error)
+        error = np.where(comparable, error, 0.0)
+        # An error of 1e300 where 0 was expected has no finite number of ulps.
+        ulps = error / ulp(want.value.hi, want.output)
     return Measure(
         ratio=float(ratio[index]),
         abs_error=float(error.max(initial=0.0)),
-        ulp=float((error / ulp(want.value.hi, want.output)).max(initial=0.0)),
+        ulp=float(ulps.max(initial=0.0)),
         bound=float(want.bound[index]),
         expected=float(want.value.hi[index]),
         got=float(values[index]),

@@ -98,6 +98,7 @@ FRAMES: Mapping[str, Mapping[str, str]] = {
         "unexpected": "unexpected rows according to its footer",
         "stale_known": "known divergences that matched nothing or are overdue, joined by ';'",
         "machine": "machine, as 'key: value' pairs joined by '; '",
+        "host": "kind of machine and Python: where two differ, a subject is told apart by it",
         "versions": "versions of everything, as JSON",
         "arguments": "arguments of the run, as JSON",
         "campaign": "hash of the arguments without shard and subjects: equal for parts of one run",

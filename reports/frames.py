@@ -68,7 +68,8 @@ def load_runs(paths: Iterable[Path | str]) -> Runs:
     if not runs:
         msg = "no run was given: name at least one run directory, see `bnconform run --out`"
         raise RunNotFoundError(msg)
-    subjects = _with_entries(_stack("subjects", [run.subjects for run in runs]))
+    hosts = {number: run.facts.host for number, run in enumerate(runs, 1)}
+    subjects = _with_entries(_stack("subjects", [run.subjects for run in runs]), hosts)
     records = _records(_stack("records", [run.records for run in runs]), subjects, runs)
     divergences = _stack("divergences", [run.divergences for run in runs])
     cases = _stack("cases", [run.cases for run in runs])
@@ -108,22 +109,25 @@ def _stack(name: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return stacked if "run" in FRAMES[name] else stacked.drop(columns="run")
 
 
-def _with_entries(subjects: pd.DataFrame) -> pd.DataFrame:
-    """Name the report's columns: a subject, told from its namesakes by version, then device."""
+def _with_entries(subjects: pd.DataFrame, hosts: Mapping[int, str]) -> pd.DataFrame:
+    """Name the report's columns: a subject, told from its namesakes by what differs.
+
+    That is the version, the device, or the host: the same framework on another processor or
+    another Python may answer differently, and is a result of its own.
+    """
     labels: dict[tuple[object, ...], str] = {}
     for name, group in subjects.groupby("subject"):
         ran = group[group["available"]]
-        found = sorted({(row.version, row.device) for row in rows(ran)})
-        versions = [version for version, _ in found]
-        for version, device in found:
-            parts = [str(name)]
-            parts += [str(version)] if len(set(versions)) > 1 else []
-            parts += [str(device)] if versions.count(version) > 1 else []
-            labels[name, version, device] = " ".join(parts)
+        found = sorted({(row.version, row.device, hosts[row.run]) for row in rows(ran)})
+        differs = [len({each[part] for each in found}) > 1 for part in range(3)]
+        for traits in found:
+            told = [str(trait) for trait, apart in zip(traits, differs, strict=True) if apart]
+            labels[name, *traits] = " ".join([str(name), *told])
     # A subject that was unavailable has no version and keeps its plain name. That is also its entry
     # in a run in which it was available, unless several versions ran: then nobody can tell which.
     entries = [
-        labels.get((row.subject, row.version, row.device), row.subject) for row in rows(subjects)
+        labels.get((row.subject, row.version, row.device, hosts[row.run]), row.subject)
+        for row in rows(subjects)
     ]
     ordered = subjects.assign(entry=entries).sort_values(["entry", "run"], ignore_index=True)
     return documented("subjects", ordered)

@@ -51,6 +51,7 @@ class RunFacts:
     unexpected: int
     stale_known: str
     machine: str
+    host: str
     versions: str
     arguments: str
     campaign: str
@@ -165,10 +166,17 @@ def _facts(manifest: Mapping[str, Any], footer: Mapping[str, Any]) -> RunFacts:
         unexpected=int(footer["unexpected"]),
         stale_known=";".join(sorted(str(entry) for entry in footer["stale_known"])),
         machine="; ".join(f"{key}: {manifest['machine'][key]}" for key in manifest["machine"]),
+        host=_host(manifest["machine"], manifest["versions"]),
         versions=canonical(manifest["versions"]),
         arguments=canonical(arguments),
         campaign=hashlib.sha256(canonical(shared).encode()).hexdigest()[:12],
     )
+
+
+def _host(machine: Mapping[str, Any], versions: Mapping[str, Any]) -> str:
+    """What else may change an answer: system, processor, Python's minor version."""
+    python = ".".join(str(versions.get("python", "?")).split(".")[:2])
+    return f"{machine.get('system', '?')} {machine.get('processor', '?')} py{python}"
 
 
 def _frame(name: str, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:

@@ -242,10 +242,8 @@ def _worst_elements(arrays: Mapping[str, Array]) -> tuple[Block, ...]:
 
 
 def _again(found: Any, files: tuple[Path, ...]) -> tuple[Block, ...]:
-    blocks: list[Block] = [
-        Paragraph("With the run directory at hand:"),
-        Code(f"bnconform explain RUN {found.id}"),
-    ]
+    where = f"divergences/{found.id}/"
+    blocks: list[Block] = [Paragraph(("In the run directory, under ", Mono(where), ":"))]
     for script in (file for file in files if file.suffix == ".py"):
         blocks += [
             Paragraph(("As a script of its own, ", Mono(script.name), ":")),

@@ -115,7 +115,8 @@ def known_page(report: Report) -> Page:
         title="Known divergences",
         slug="known",
         lead="Each is recorded with its reason and evidence, and covers only the results it "
-        "names. One that covers nothing, or that is past its review date, fails the run.",
+        "names. One that "
+        "was looked for and not found, or that is past its review date, fails the run.",
         trail=(OVERVIEW,),
         sections=(
             *(_known_section(report, row) for row in known),
