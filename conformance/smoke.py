@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from .case import Case, FillKind
 from .case_space import DEMANDS, Demand, draw_case, draw_signature
-from .contract import Adapter, Answered, Capabilities, Outcome, Quantity
+from .contract import Adapter, Answered, Capabilities, Outcome, Quantity, Unsupported
 from .engine.campaign import Subject, make_trial
 from .engine.process import Question, SubjectProcess
 from .engine.recording import describe
 from .judge import judge
 from .plan import Stream
-from .verdict import Conforms, Judgement
+from .verdict import Conforms, Judgement, NotSupported
 
 LIMIT = 120.0
 """Seconds for one ordinary case, framework start and compilation included."""
@@ -90,13 +90,17 @@ def _finding(adapter: type[Adapter], case: Case, outcome: Outcome) -> Finding:
     name = f"{case.mode}, rank {case.rank}, axis {axes}, {case.dtype}"
     trial = make_trial(case, adapter)
     judgements = judge(trial, outcome, adapter.dialect, adapter.capabilities)
-    bad = [each for each in judgements if not isinstance(each.verdict, Conforms)]
+    # What the adapter declares as out of reach is no failure, even where it says so by raising.
+    fine = (Conforms, NotSupported)
+    bad = [each for each in judgements if not isinstance(each.verdict, fine)]
     if bad:
         worst = bad[0]
         _, _, message = describe(worst.verdict)
         advice = _ADVICE.get(worst.clause, _dialect_advice(worst))
         detail = f"{worst.clause} {worst.quantity}: {message}"
         return Finding(name=name, passed=False, detail=detail, advice=advice)
+    if isinstance(outcome, Unsupported):
+        return Finding(name=name, passed=True, detail=f"declared unsupported: {outcome.reason}")
     seconds = outcome.seconds if isinstance(outcome, Answered) else 0.0
     return Finding(name=name, passed=True, detail=f"{len(judgements)} checks, {seconds:.3f} s")
 

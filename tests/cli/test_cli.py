@@ -24,7 +24,7 @@ def bnconform(*arguments: object, cwd: Path | None = None) -> subprocess.Complet
 
 
 @pytest.fixture(scope="module")
-def finished_run(tmp_path_factory):
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small finished run of the NumPy reference."""
     out = tmp_path_factory.mktemp("runs") / "a"
     done = bnconform("run", "--subjects", "numpy.reference", "--cases", 60, "--out", out)
@@ -32,7 +32,7 @@ def finished_run(tmp_path_factory):
     return out
 
 
-def test_a_clean_run_exits_0_and_says_what_it_did(finished_run):
+def test_a_clean_run_exits_0_and_says_what_it_did(finished_run: Path) -> None:
     """Manifest, parts and footer are there and agree."""
     footer = json.loads((finished_run / "footer.json").read_text())
     rows = pd.read_parquet(finished_run / "records")
@@ -40,10 +40,16 @@ def test_a_clean_run_exits_0_and_says_what_it_did(finished_run):
     assert footer["exit_status"] == 0
 
 
-def test_unexpected_divergences_exit_1(tmp_path):
+def test_unexpected_divergences_exit_1(tmp_path: Path) -> None:
     """A planted defect without a known entry."""
     done = bnconform(
-        "run", "--adapter", f"{FAULTY}:UnbiasedRunningVariance", "--cases", 40, "--out", tmp_path / "r"
+        "run",
+        "--adapter",
+        f"{FAULTY}:UnbiasedRunningVariance",
+        "--cases",
+        40,
+        "--out",
+        tmp_path / "r",
     )
     assert done.returncode == 1
     assert "unexpected; run directory" in done.stdout
@@ -63,7 +69,9 @@ def test_unexpected_divergences_exit_1(tmp_path):
         pytest.param(["--workers", "0"], "--workers must be at least 1", id="no workers"),
     ],
 )
-def test_a_call_that_cannot_be_carried_out_exits_2_with_one_sentence(tmp_path, arguments, message):
+def test_a_call_that_cannot_be_carried_out_exits_2_with_one_sentence(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
     """What arrived and what to do, no traceback, and nothing is left behind."""
     done = bnconform("run", "--out", tmp_path / "r", *arguments)
     assert done.returncode == 2
@@ -72,7 +80,7 @@ def test_a_call_that_cannot_be_carried_out_exits_2_with_one_sentence(tmp_path, a
     assert not (tmp_path / "r").exists()
 
 
-def test_an_out_that_cannot_be_written_exits_2(tmp_path):
+def test_an_out_that_cannot_be_written_exits_2(tmp_path: Path) -> None:
     """The path is a file's child."""
     (tmp_path / "file").write_text("")
     done = bnconform(
@@ -82,7 +90,7 @@ def test_an_out_that_cannot_be_written_exits_2(tmp_path):
     assert "choose another --out" in done.stderr
 
 
-def test_an_out_that_holds_something_else_is_left_alone(tmp_path):
+def test_an_out_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     """A folder with files in it is never written into."""
     (tmp_path / "letter.txt").write_text("dear")
     done = bnconform("run", "--subjects", "numpy.reference", "--cases", 5, "--out", tmp_path)
@@ -91,7 +99,7 @@ def test_an_out_that_holds_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_a_report_of_a_run_without_footer_exits_2(finished_run, tmp_path):
+def test_a_report_of_a_run_without_footer_exits_2(finished_run: Path, tmp_path: Path) -> None:
     """An unfinished run is never read as complete, and stays as it is."""
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(finished_run), str(copy)], check=True)
@@ -103,7 +111,7 @@ def test_a_report_of_a_run_without_footer_exits_2(finished_run, tmp_path):
     assert not (tmp_path / "site").exists()
 
 
-def test_a_report_is_a_site_with_an_index(finished_run, tmp_path):
+def test_a_report_is_a_site_with_an_index(finished_run: Path, tmp_path: Path) -> None:
     """The command prints what to open."""
     done = bnconform("report", finished_run, "--out", tmp_path / "site")
     assert done.returncode == 0, done.stderr
@@ -111,7 +119,7 @@ def test_a_report_is_a_site_with_an_index(finished_run, tmp_path):
     assert "index.html" in done.stdout
 
 
-def test_list_says_available_or_why_not():
+def test_list_says_available_or_why_not() -> None:
     """JSON has the documented fields, for an available subject."""
     done = bnconform("list", "--subjects", "numpy.reference", "--json")
     (subject,) = json.loads(done.stdout)
@@ -120,7 +128,7 @@ def test_list_says_available_or_why_not():
     assert subject["available"] is True
 
 
-def test_spec_gives_one_clause_or_all():
+def test_spec_gives_one_clause_or_all() -> None:
     """JSON has the documented fields."""
     done = bnconform("spec", "--json")
     clauses = json.loads(done.stdout)
@@ -129,7 +137,7 @@ def test_spec_gives_one_clause_or_all():
     assert "epsilon inside the root" in one.stdout
 
 
-def test_an_unknown_clause_exits_2():
+def test_an_unknown_clause_exits_2() -> None:
     """With a hint where the clauses are listed."""
     done = bnconform("spec", "BN-NOPE-1")
     assert done.returncode == 2
@@ -145,14 +153,16 @@ def test_an_unknown_clause_exits_2():
         pytest.param("BadAxes", 2, "axes must be one of", id="a bad declaration"),
     ],
 )
-def test_smoke_tells_an_adapter_writer_what_to_mend(attribute, status, message):
+def test_smoke_tells_an_adapter_writer_what_to_mend(
+    attribute: str, status: int, message: str
+) -> None:
     """Exit status and advice by kind of fault."""
     done = bnconform("smoke", f"{FAULTY}:{attribute}")
     assert done.returncode == status
     assert message in done.stdout + done.stderr
 
 
-def test_the_committed_standard_is_the_generated_one():
+def test_the_committed_standard_is_the_generated_one() -> None:
     """docs/spec.md is what `bnconform spec --markdown` prints."""
     committed = Path(__file__).parents[2] / "docs" / "spec.md"
     assert committed.read_text(encoding="utf-8") == bnconform("spec", "--markdown").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ FAULTY = Path(__file__).parent / "faulty.py"
 
 
 @pytest.fixture
-def faulty():
+def faulty() -> Callable[[str], Target]:
     """A target for one of the adapters in faulty.py."""
 
     def target(attribute: str) -> Target:

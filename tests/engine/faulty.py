@@ -7,12 +7,15 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from bnconform.adapters.numpy_reference import NumpyReference
-from bnconform.conformance.contract import Step, UnsupportedError
+from bnconform.conformance.case import Case
+from bnconform.conformance.contract import Array, Layer, Parameters, Step, UnsupportedError
 
 _calls = itertools.count()
 
@@ -20,28 +23,30 @@ _calls = itertools.count()
 class _Wrapped:
     """A layer whose training call goes through ``spoil`` first."""
 
-    def __init__(self, layer, spoil):
+    def __init__(self, layer: Layer, spoil: Callable[[Layer, Array, Array], Step]) -> None:
         self.layer, self.spoil = layer, spoil
 
-    def train(self, x, dy) -> Step:
+    def train(self, x: Array, dy: Array) -> Step:
         return self.spoil(self.layer, x, dy)
 
-    def infer(self, x, dy) -> Step:
+    def infer(self, x: Array, dy: Array) -> Step:
         return self.layer.infer(x, dy)
 
 
 class _Faulty(NumpyReference):
     framework = "faulty"
 
-    def build(self, case, parameters):
+    def build(  # type: ignore[override]  # a wrapper is a Layer, not the reference's own
+        self, case: Case, parameters: Parameters
+    ) -> Layer:
         self.case = case
         return _Wrapped(super().build(case, parameters), self.spoil)
 
-    def spoil(self, layer, x, dy) -> Step:
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         return layer.train(x, dy)
 
 
-def _marked(case) -> bool:
+def _marked(case: Case) -> bool:
     """One case in five, the same ones on every run."""
     return int(case.id, 16) % 5 == 0
 
@@ -57,9 +62,10 @@ class SometimesSegfaults(_Faulty):
 
     name = "faulty.segfault"
 
-    def spoil(self, layer, x, dy):
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         if _marked(self.case):
-            print("about to die", flush=True)
+            sys.stdout.write("about to die")
+            sys.stdout.flush()
             os.kill(os.getpid(), signal.SIGSEGV)
         return layer.train(x, dy)
 
@@ -69,7 +75,7 @@ class SometimesHangs(_Faulty):
 
     name = "faulty.hang"
 
-    def spoil(self, layer, x, dy):
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         if _marked(self.case):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(3600)
@@ -81,8 +87,8 @@ class Raises(_Faulty):
 
     name = "faulty.raises"
 
-    def spoil(self, layer, x, dy):
-        print("some output before the error")
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        sys.stdout.write("some output before the error")
         msg = "no luck today"
         raise RuntimeError(msg)
 
@@ -92,7 +98,7 @@ class Exits(_Faulty):
 
     name = "faulty.exits"
 
-    def spoil(self, layer, x, dy):
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         sys.exit(3)
 
 
@@ -101,7 +107,7 @@ class Declines(_Faulty):
 
     name = "faulty.declines"
 
-    def spoil(self, layer, x, dy):
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         msg = "only on Sundays"
         raise UnsupportedError(msg)
 
@@ -111,7 +117,7 @@ class Overwrites(_Faulty):
 
     name = "faulty.overwrites"
 
-    def spoil(self, layer, x, dy):
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         step = layer.train(x, dy)
         x[...] = step.y
         return step
@@ -122,9 +128,9 @@ class NeverTheSame(_Faulty):
 
     name = "faulty.never_the_same"
 
-    def spoil(self, layer, x, dy):
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         step = layer.train(x, dy)
-        return replace(step, running_mean=step.running_mean + next(_calls) * 1e-6)
+        return replace(step, running_mean=np.asarray(step.running_mean) + next(_calls) * 1e-6)
 
 
 class AnswersLists(_Faulty):
@@ -132,8 +138,9 @@ class AnswersLists(_Faulty):
 
     name = "faulty.lists"
 
-    def spoil(self, layer, x, dy):
-        return replace(layer.train(x, dy), y=[1.0])
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        answer: Any = [1.0]
+        return replace(layer.train(x, dy), y=answer)
 
 
 class UnbiasedRunningVariance(_Faulty):
@@ -141,15 +148,16 @@ class UnbiasedRunningVariance(_Faulty):
 
     name = "faulty.unbiased"
 
-    def spoil(self, layer, x, dy):
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        own: Any = layer
         step = layer.train(x, dy)
         if step.batch_var is None:
             return step
         n = self.case.count(x.shape)
-        new = 1 / layer.updates if self.case.decay is None else 1 - self.case.decay
+        new = 1 / own.updates if self.case.decay is None else 1 - self.case.decay
         excess = new * (n / max(n - 1, 1) - 1)
-        layer.var = (layer.var + excess * step.batch_var).astype(layer.compute)
-        return replace(step, running_var=layer.var.copy())
+        own.var = (own.var + excess * step.batch_var).astype(own.compute)
+        return replace(step, running_var=own.var.copy())
 
 
 class CannotStart(_Faulty):
@@ -157,8 +165,8 @@ class CannotStart(_Faulty):
 
     name = "faulty.cannot_start"
 
-    def __init__(self):
-        import a_framework_that_does_not_exist  # noqa: F401 -- the point of this adapter
+    def __init__(self) -> None:
+        import a_framework_that_does_not_exist  # type: ignore[import-not-found]  # noqa: F401 -- the point of this adapter
 
 
 class DiesStarting(_Faulty):
@@ -166,7 +174,7 @@ class DiesStarting(_Faulty):
 
     name = "faulty.dies_starting"
 
-    def __init__(self):
+    def __init__(self) -> None:
         os._exit(7)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from bnconform.conformance.engine.loading import AdapterError, Target, load_class
@@ -35,7 +38,7 @@ review_by = 2027-11-21
         pytest.param(ENTRY + 'verdict = "conforms"', "verdict", id="not a divergence"),
     ],
 )
-def test_a_malformed_known_file_is_refused_by_name(tmp_path, text, message):
+def test_a_malformed_known_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
     """The error names the file and what is wrong in it."""
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(KnownDivergenceError, match=message) as caught:
@@ -43,7 +46,7 @@ def test_a_malformed_known_file_is_refused_by_name(tmp_path, text, message):
     assert "bad.toml" in str(caught.value)
 
 
-def test_the_projects_own_known_divergences_load():
+def test_the_projects_own_known_divergences_load() -> None:
     """Every committed entry is well formed."""
     assert all(entry.reason and entry.evidence for entry in load_known())
 
@@ -58,19 +61,21 @@ def test_the_projects_own_known_divergences_load():
         pytest.param("json:JSONDecoder", "it has no 'name'", id="not an adapter"),
     ],
 )
-def test_an_adapter_that_cannot_be_loaded_says_why(text, message):
+def test_an_adapter_that_cannot_be_loaded_says_why(text: str, message: str) -> None:
     """The error says what arrived and what to give instead."""
     with pytest.raises(AdapterError, match=message):
         load_class(Target.parse(text))
 
 
-def test_impossible_feature_axes_are_refused_with_the_alternatives(faulty):
+def test_impossible_feature_axes_are_refused_with_the_alternatives(
+    faulty: Callable[[str], Target],
+) -> None:
     """A capability that is no member of its enum is found before anything runs."""
-    with pytest.raises(AdapterError, match="Axes.CHANNEL_OR_LAST, Axes.ANY_ONE"):
+    with pytest.raises(AdapterError, match=r"Axes\.CHANNEL_OR_LAST, Axes\.ANY_ONE"):
         load_class(faulty("BadAxes"))
 
 
-def test_a_file_that_fails_to_import_names_the_error(tmp_path):
+def test_a_file_that_fails_to_import_names_the_error(tmp_path: Path) -> None:
     """The import error's own text reaches the user."""
     path = tmp_path / "broken.py"
     path.write_text("import a_framework_that_does_not_exist\n")

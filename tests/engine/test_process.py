@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from bnconform.conformance.case import Mode
-from bnconform.conformance.case_space import draw_signature, Demand, draw_case
+from bnconform.conformance.case import Case, FillKind, Mode
+from bnconform.conformance.case_space import Demand, draw_case, draw_signature
 from bnconform.conformance.contract import (
     Answered,
     Crashed,
     Hung,
+    Outcome,
     Quantity,
     Raised,
     Unsupported,
 )
-from bnconform.conformance.case import FillKind
-from bnconform.conformance.engine.loading import load_class
+from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
 from bnconform.conformance.plan import Stream
 
 
-def _case(marked: bool):
+def _case(*, marked: bool) -> Case:
     """A plain training case that faulty.py's adapters do or do not stumble over."""
     for number in range(1000):
         stream = Stream(f"test/{number}")
@@ -31,13 +33,13 @@ def _case(marked: bool):
     raise AssertionError
 
 
-def _ask(target, *cases, limit=30.0, repeat=False):
+def _ask(target: Target, *cases: Case, limit: float = 30.0, repeat: bool = False) -> list[Outcome]:
     with SubjectProcess(target, load_class(target).environment) as process:
         questions = [Question(case=case, repeat=repeat) for case in cases]
         return [outcome for _, outcome in process.ask(questions, limit)]
 
 
-def test_a_sound_subject_answers_and_repeats_itself(faulty):
+def test_a_sound_subject_answers_and_repeats_itself(faulty: Callable[[str], Target]) -> None:
     """The control: an answer, same bits twice, nothing overwritten."""
     (outcome,) = _ask(faulty("Sound"), _case(marked=False), repeat=True)
     assert isinstance(outcome, Answered)
@@ -45,7 +47,7 @@ def test_a_sound_subject_answers_and_repeats_itself(faulty):
     assert outcome.mutated == ()
 
 
-def test_a_segfault_costs_its_own_case_only(faulty):
+def test_a_segfault_costs_its_own_case_only(faulty: Callable[[str], Target]) -> None:
     """The crashed case reports SIGSEGV and its last output; its neighbours are answered."""
     good, bad = _case(marked=False), _case(marked=True)
     first, crashed, last = _ask(faulty("SometimesSegfaults"), good, bad, good)
@@ -56,14 +58,14 @@ def test_a_segfault_costs_its_own_case_only(faulty):
     assert "about to die" in crashed.output
 
 
-def test_a_hang_that_ignores_sigterm_ends_at_its_limit(faulty):
+def test_a_hang_that_ignores_sigterm_ends_at_its_limit(faulty: Callable[[str], Target]) -> None:
     """The hung case is given up after its limit; the next one is answered."""
     hung, last = _ask(faulty("SometimesHangs"), _case(marked=True), _case(marked=False), limit=8.0)
     assert hung == Hung(limit=8.0, output="")
     assert isinstance(last, Answered)
 
 
-def test_an_exception_is_an_outcome_with_what_was_printed(faulty):
+def test_an_exception_is_an_outcome_with_what_was_printed(faulty: Callable[[str], Target]) -> None:
     """Type, message, traceback and captured output are kept."""
     (outcome,) = _ask(faulty("Raises"), _case(marked=False))
     assert isinstance(outcome, Raised)
@@ -72,34 +74,34 @@ def test_an_exception_is_an_outcome_with_what_was_printed(faulty):
     assert "some output before the error" in outcome.output
 
 
-def test_sys_exit_is_an_outcome_too(faulty):
+def test_sys_exit_is_an_outcome_too(faulty: Callable[[str], Target]) -> None:
     """SystemExit does not end the worker."""
     (outcome,) = _ask(faulty("Exits"), _case(marked=False))
     assert isinstance(outcome, Raised)
     assert outcome.error == "SystemExit: 3"
 
 
-def test_declining_while_running_is_unsupported(faulty):
+def test_declining_while_running_is_unsupported(faulty: Callable[[str], Target]) -> None:
     """UnsupportedError gives its reason."""
     (outcome,) = _ask(faulty("Declines"), _case(marked=False))
     assert outcome == Unsupported(reason="only on Sundays")
 
 
-def test_overwritten_inputs_are_named(faulty):
+def test_overwritten_inputs_are_named(faulty: Callable[[str], Target]) -> None:
     """An in-place operation on x is noticed."""
     (outcome,) = _ask(faulty("Overwrites"), _case(marked=False))
     assert isinstance(outcome, Answered)
     assert outcome.mutated == ("x of call 0",)
 
 
-def test_quantities_that_do_not_repeat_are_named(faulty):
+def test_quantities_that_do_not_repeat_are_named(faulty: Callable[[str], Target]) -> None:
     """Only what changed is named."""
     (outcome,) = _ask(faulty("NeverTheSame"), _case(marked=False), repeat=True)
     assert isinstance(outcome, Answered)
     assert outcome.unrepeatable == (Quantity.RUNNING_MEAN,)
 
 
-def test_an_answer_that_is_no_array_says_which(faulty):
+def test_an_answer_that_is_no_array_says_which(faulty: Callable[[str], Target]) -> None:
     """A list in place of an array is an error of the adapter, by name."""
     (outcome,) = _ask(faulty("AnswersLists"), _case(marked=False))
     assert isinstance(outcome, Raised)
@@ -113,7 +115,9 @@ def test_an_answer_that_is_no_array_says_which(faulty):
         pytest.param("DiesStarting", "exit code 7", id="framework kills its process"),
     ],
 )
-def test_a_subject_that_cannot_start_is_unavailable_with_its_reason(faulty, attribute, reason):
+def test_a_subject_that_cannot_start_is_unavailable_with_its_reason(
+    faulty: Callable[[str], Target], attribute: str, reason: str
+) -> None:
     """Unavailable is said aloud, and is no error of the harness."""
     target = faulty(attribute)
     with SubjectProcess(target, {}) as process:

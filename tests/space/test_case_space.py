@@ -23,17 +23,15 @@ QUICK = PROFILES["quick"]
 
 
 @pytest.mark.parametrize("corner", CORNERS)
-def test_the_strategy_reaches_each_named_corner(corner):
+def test_the_strategy_reaches_each_named_corner(corner: str) -> None:
     """Hypothesis finds a case in the corner."""
-    generous = settings(
-        max_examples=5_000, database=None, suppress_health_check=list(HealthCheck)
-    )
+    generous = settings(max_examples=5_000, database=None, suppress_health_check=list(HealthCheck))
     case = find(cases(), CORNERS[corner], settings=generous)
     assert corner in corners_of(case)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345])
-def test_every_quick_plan_reaches_every_corner(seed):
+def test_every_quick_plan_reaches_every_corner(seed: int) -> None:
     """Whatever the seed, a quick run looks everywhere at least three times."""
     reached = [corner for case in plan_cases(QUICK, cases=QUICK.cases, seed=seed)
                for corner in corners_of(case)]  # fmt: skip
@@ -42,55 +40,55 @@ def test_every_quick_plan_reaches_every_corner(seed):
     )
 
 
-def test_every_clause_is_exercised_by_a_quick_run():
+def test_every_clause_is_exercised_by_a_quick_run() -> None:
     """A clause that no case looks at would be an empty promise."""
     assert [clause for clause, count in cases_per_clause().items() if count == 0] == []
 
 
-def test_the_plan_is_the_same_on_every_machine():
+def test_the_plan_is_the_same_on_every_machine() -> None:
     """Frozen hash of the quick plan's ids: a change here changes every published run."""
     ids = ",".join(case.id for case in plan_cases(QUICK, cases=QUICK.cases, seed=0))
     assert hashlib.sha256(ids.encode()).hexdigest()[:16] == "0a7853a6b36d4595"
 
 
-def test_a_longer_plan_begins_with_the_shorter_one():
+def test_a_longer_plan_begins_with_the_shorter_one() -> None:
     """Asking for more cases keeps those already run."""
     assert plan_cases(QUICK, cases=50, seed=7) == plan_cases(QUICK, cases=90, seed=7)[:50]
 
 
-def test_a_plan_holds_no_case_twice_and_few_signatures():
+def test_a_plan_holds_no_case_twice_and_few_signatures() -> None:
     """Different cases, over at most the profile's number of signatures."""
     planned = plan_cases(QUICK, cases=QUICK.cases, seed=0)
     assert len({case.id for case in planned}) == QUICK.cases >= 500
     assert len({case.signature for case in planned}) <= QUICK.signatures
 
 
-def test_another_seed_gives_other_cases():
+def test_another_seed_gives_other_cases() -> None:
     """No case of one seed appears under another."""
     first, second = (set(plan_cases(QUICK, cases=100, seed=seed)) for seed in (0, 1))
     assert not first & second
 
 
 @given(cases())
-def test_every_case_survives_json_and_stays_small(case):
+def test_every_case_survives_json_and_stays_small(case: Case) -> None:
     """Round trip without loss, and no input beyond the limit."""
     assert Case.from_json(case.to_json()) == case
     assert all(_size(shape) <= MAX_ELEMENTS for shape in case.step_shapes)
 
 
 @given(cases(kind=FillKind.EXACT))
-def test_the_exact_lane_is_exact_wherever_it_is_drawn(case):
+def test_the_exact_lane_is_exact_wherever_it_is_drawn(case: Case) -> None:
     """An exact fill has power-of-two counts at every step, or no values at all."""
     assert case.fill.kind is not FillKind.EXACT or is_exact_lane(case) or case.smallest_count == 0
 
 
 @given(cases(mode=Mode.FROZEN, dtype=DType.BFLOAT16, rank=3))
-def test_what_is_asked_of_the_strategy_holds(case):
+def test_what_is_asked_of_the_strategy_holds(case: Case) -> None:
     """Keyword arguments restrict; the rest is drawn."""
     assert (case.mode, case.dtype, case.rank) == (Mode.FROZEN, DType.BFLOAT16, 3)
 
 
-def test_the_strategy_shrinks_to_a_plain_matrix():
+def test_the_strategy_shrinks_to_a_plain_matrix() -> None:
     """The simplest case is ordinary in every respect."""
     case = find(cases(mode=Mode.TRAIN), lambda _: True, settings=settings(database=None))
     assert (case.rank, case.feature_axes, case.dtype) == (2, (1,), DType.FLOAT32)
@@ -98,16 +96,17 @@ def test_the_strategy_shrinks_to_a_plain_matrix():
     assert (case.fill.kind, case.layout) == (FillKind.NORMAL, Layout.CONTIGUOUS)
 
 
-def test_a_stream_repeats_itself_and_differs_by_name():
+def test_a_stream_repeats_itself_and_differs_by_name() -> None:
     """Decisions depend on the stream's name alone."""
-    def draw(name):
+
+    def draw(name: str) -> list[int]:
         stream = Stream(name)
         return [stream.integer(0, 1000) for _ in range(20)]
 
     assert draw("a") == draw("a") != draw("b")
 
 
-def _size(shape):
+def _size(shape: tuple[int, ...]) -> int:
     product = 1
     for size in shape:
         product *= size
