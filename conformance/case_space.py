@@ -168,14 +168,24 @@ def _draw_last_batch(choices: Choices, batch: int, *, powers: bool) -> int:
     return choices.pick([batch - 1, 1, batch // 2, batch])
 
 
-def draw_case(choices: Choices, signature: Signature, kind: FillKind | None = None) -> Case:
-    """A case of ``signature``: its epsilon, decay and fill, of ``kind`` where that is possible."""
+def draw_case(
+    choices: Choices,
+    signature: Signature,
+    kind: FillKind | None = None,
+    scalars: Sequence[tuple[float, float | None]] | None = None,
+) -> Case:
+    """A case of ``signature``: its epsilon, decay and fill, of ``kind`` where that is possible.
+
+    With ``scalars`` epsilon and decay are one of these pairs; the exact lane has its own decays.
+    """
     kinds = fill_kinds(signature)
     kind = kind if kind in kinds else choices.pick(kinds)
     offset = 0.0
     if kind is FillKind.OFFSET:
         offset = choices.pick(OFFSETS.get(signature.dtype, WIDE_OFFSETS))
-    decays = (0.5, 0.0, 1.0) if kind is FillKind.EXACT else DECAYS
+    epsilon, decay = choices.pick(scalars) if scalars else draw_scalars(choices)
+    if kind is FillKind.EXACT:
+        decay = choices.pick((0.5, 0.0, 1.0))
     return Case(
         shape=signature.shape,
         last_batch=signature.last_batch,
@@ -187,13 +197,18 @@ def draw_case(choices: Choices, signature: Signature, kind: FillKind | None = No
         scale=signature.scale,
         mode=signature.mode,
         steps=signature.steps,
-        epsilon=choices.pick(EPSILONS),
-        decay=choices.pick(decays),
+        epsilon=epsilon,
+        decay=decay,
         fill=Fill(kind=kind, seed=choices.integer(0, 2**32 - 1), offset=offset),
     )
 
 
 _PLACES = (FillKind.NORMAL, FillKind.OFFSET, FillKind.TINY, FillKind.HUGE)
+
+
+def draw_scalars(choices: Choices) -> tuple[float, float | None]:
+    """An epsilon and a decay."""
+    return choices.pick(EPSILONS), choices.pick(DECAYS)
 
 
 def fill_kinds(signature: Signature) -> tuple[FillKind, ...]:

@@ -10,7 +10,14 @@ from typing import TypeVar
 import numpy as np
 
 from .case import Case, FillKind
-from .case_space import DEMANDS, Demand, Signature, draw_case, draw_signature
+from .case_space import (
+    DEMANDS,
+    Demand,
+    Signature,
+    draw_case,
+    draw_scalars,
+    draw_signature,
+)
 
 T = TypeVar("T")
 
@@ -64,16 +71,27 @@ def plan_cases(profile: Profile, *, cases: int, seed: int) -> tuple[Case, ...]:
     already reach many corners. A longer plan with the same seed begins with the shorter one.
     """
     signatures = plan_signatures(profile.signatures, seed)
+    scalars = [_scalars(where, seed) for where in range(len(signatures))]
     kinds = list(FillKind)
     found: dict[str, Case] = {}
     index = 0
     while len(found) < cases:
         where, turn = index % len(signatures), index // len(signatures)
         stream = Stream(f"case/{seed}/{index}")
-        case = draw_case(stream, signatures[where], kinds[(turn + where) % len(kinds)])
+        kind = kinds[(turn + where) % len(kinds)]
+        case = draw_case(stream, signatures[where], kind, scalars[where])
         found.setdefault(case.id, case)
         index += 1
     return tuple(found.values())
+
+
+SCALARS = 4
+"""Pairs of epsilon and decay to a signature: some subjects build a graph for each."""
+
+
+def _scalars(where: int, seed: int) -> list[tuple[float, float | None]]:
+    stream = Stream(f"scalars/{seed}/{where}")
+    return [draw_scalars(stream) for _ in range(SCALARS)]
 
 
 def plan_signatures(number: int, seed: int) -> tuple[Signature, ...]:
