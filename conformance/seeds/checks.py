@@ -11,6 +11,7 @@ variance with it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -125,8 +126,8 @@ def epsilon_interval(known: Known) -> tuple[float, float]:
     """The least and the greatest epsilon for which every sample is within its bound.
 
     The answer moves one way as epsilon grows, so what is allowed is one interval around the
-    solution; its ends are found by halving, to the last bit. :class:`ValueError` when no epsilon
-    explains the numbers.
+    solution; its ends are found by halving, to the last bit. The greatest is infinite where the
+    numbers set no limit. :class:`ValueError` when no epsilon explains the numbers.
     """
     inside = float(np.mean(solved_epsilons(known)))
 
@@ -137,10 +138,10 @@ def epsilon_interval(known: Known) -> tuple[float, float]:
         msg = f"no epsilon explains the numbers: the best, {inside:g}, leaves a bound exceeded"
         raise ValueError(msg)
     beyond = 2 * inside
-    while allowed(beyond):
+    while beyond < math.inf and allowed(beyond):
         beyond *= 2
     lowest = 0.0 if allowed(0.0) else _edge(allowed, inside, 0.0)
-    return lowest, _edge(allowed, inside, beyond)
+    return lowest, beyond if beyond == math.inf else _edge(allowed, inside, beyond)
 
 
 def _edge(allowed: Callable[[float], bool], inside: float, outside: float) -> float:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from bnconform.cli.errors import user_errors
+from bnconform.cli.seeds_page import seeds_page
 from bnconform.conformance.clauses import CLAUSES
-from bnconform.reports import build_report
+from bnconform.reports import build_report, load_runs
 from bnconform.reports.errors import ReportError
 
 
@@ -19,5 +20,7 @@ def report(
 ) -> None:
     """Turn runs into pandas frames (Parquet, CSV) and a static HTML site."""
     with user_errors(ReportError):
-        index = build_report(runs, out, CLAUSES)
+        # Reading first: a run that cannot be read should not wait for TensorFlow.
+        load_runs(runs)
+        index = build_report(runs, out, CLAUSES, extra_pages=(seeds_page(),))
     typer.echo(f"open {index}")
