@@ -88,6 +88,17 @@ CLAUSES: tuple[Clause, ...] = (
          "normalize", "tf.layers.batch_normalization: axis"),
     ),
     *_section(
+        "Axes", "AXIS",
+        (Level.MUST, "axis names the axes that keep statistics of their own; the rest is reduced.",
+         "batch_mean", "tf.layers.batch_normalization: axis, 'that should be normalized'"),
+        (Level.MUST, "A feature axis of undefined size is rejected when the layer is built.",
+         "", "stackoverflow.com/questions/49701918, first addendum: ValueError"),
+        (Level.MUST, "A feature axis of another size than the parameters is rejected, 1 too.",
+         "", "stackoverflow.com/questions/49701918, addendum 2: [7] vs. [2]"),
+        (Level.MUST, "A reduced axis may be of unknown size and differ from call to call.",
+         "batch_mean", "stackoverflow.com/questions/49701918, addendum 4"),
+    ),
+    *_section(
         "Running statistics", "STATE",
         (Level.MUST, "rm' = decay rm + (1 - decay) mu at every training step.",
          "update_running_mean", "tf.layers.batch_normalization: momentum"),

@@ -1,4 +1,4 @@
-"""How many cases of a quick run exercise each clause, for a subject that exposes everything."""
+"""How many cases exercise each clause: those of a quick run, and the question's calls."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .clauses import CLAUSES
 from .contract import BATCH_STATISTICS, Quantity
 from .evidence import clause_for, holds_non_finite
 from .plan import PROFILES, plan_cases
+from .seeds import question
 
 _OF_EVERY_CALL = ("BN-CALL-1", "BN-CALL-2", "BN-CALL-3", "BN-CALL-4", "BN-CALL-5")
 
@@ -19,6 +20,8 @@ def cases_per_clause(seed: int = 0) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for case in plan_cases(profile, cases=profile.cases, seed=seed):
         counts.update(clauses_of(case))
+    # The clauses about sizes are exercised by the question's calls, which no array can express.
+    counts.update(case.clause for case in question.CASES)
     return {clause.id: counts[clause.id] for clause in CLAUSES}
 
 

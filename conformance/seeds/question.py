@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import bounds, spec
 from ..bounds import Float64
-from ..clauses import Level
+from ..clauses import CLAUSES
 from ..contract import Array
 from .blog import EPSILON
 from .rounding import FLOAT32, statistics, stored
@@ -28,54 +28,12 @@ DECAY = 0.99
 """The layer's default momentum, which the question leaves as it is."""
 
 QUESTION = "https://stackoverflow.com/questions/49701918"
-_DOCS = "tf.layers.batch_normalization: axis, 'the axis that should be normalized'"
 
 Declared: TypeAlias = Literal["as it comes", "tf.reshape", "set_shape"]
 """How the program gives a mini-batch of unknown size a static one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProposedClause:
-    """A clause for the registry: ``suffix`` is what its id should end in."""
-
-    suffix: str
-    level: Level
-    statement: str
-    source: str
-
-
-AXIS_CLAUSES = (
-    ProposedClause(
-        suffix="AXIS-1",
-        level=Level.MUST,
-        statement="axis names the axes that keep statistics of their own; all others are reduced.",
-        source=f"{_DOCS}; {QUESTION}, addenda 4 and 5",
-    ),
-    ProposedClause(
-        suffix="AXIS-2",
-        level=Level.MUST,
-        statement="A feature axis of undefined size is rejected when the layer is built.",
-        source=f"{QUESTION}, first addendum: ValueError",
-    ),
-    ProposedClause(
-        suffix="AXIS-3",
-        level=Level.MUST,
-        statement="A feature axis of another size than the parameters is rejected, size 1 too.",
-        source=f"{QUESTION}, addendum 2: [7] vs. [2]",
-    ),
-    ProposedClause(
-        suffix="AXIS-4",
-        level=Level.MUST,
-        statement="A reduced axis may be of unknown size and differ in size from call to call.",
-        source=f"{QUESTION}, addendum 4",
-    ),
-    ProposedClause(
-        suffix="AXIS-5",
-        level=Level.SHOULD,
-        statement="An error about a feature axis names the axis and the size that it should have.",
-        source=f"{QUESTION}, addendum 2: a message that names no axis",
-    ),
-)
+AXIS_CLAUSES = tuple(clause for clause in CLAUSES if clause.section == "Axes")
 """The requirements behind the question."""
 
 
@@ -148,47 +106,47 @@ def _constant(axis: int) -> ContractCase:
     return ContractCase(
         name=f"[[1 2 3] [4 5 6]], axis={axis}",
         x=np.ascontiguousarray(CONSTANT.T), weights=np.eye(2, dtype=np.float32), batch=3,
-        axis=axis, declared="set_shape", clause="AXIS-1", should=Fate.ANSWERED,
+        axis=axis, declared="set_shape", clause="BN-AXIS-1", should=Fate.ANSWERED,
     )  # fmt: skip
 
 
 CASES = (
     _asked(
         "(6, ?) with axis=-1, as first asked",
-        axis=-1, declared="as it comes", clause="AXIS-2", should=Fate.REJECTED_AT_BUILD,
+        axis=-1, declared="as it comes", clause="BN-AXIS-2", should=Fate.REJECTED_AT_BUILD,
     ),
     _asked(
         "7 by tf.reshape, then a batch of 2",
-        axis=-1, declared="tf.reshape", clause="AXIS-3", should=Fate.REJECTED_AT_CALL,
+        axis=-1, declared="tf.reshape", clause="BN-AXIS-3", should=Fate.REJECTED_AT_CALL,
     ),
     _asked(
         "the same, graph optimizer off",
-        axis=-1, declared="tf.reshape", optimized=False, clause="AXIS-3",
+        axis=-1, declared="tf.reshape", optimized=False, clause="BN-AXIS-3",
         should=Fate.REJECTED_AT_CALL,
     ),
     _asked(
         "7 by set_shape, then a batch of 2",
-        axis=-1, declared="set_shape", clause="AXIS-3", should=Fate.REJECTED_AT_CALL,
+        axis=-1, declared="set_shape", clause="BN-AXIS-3", should=Fate.REJECTED_AT_CALL,
     ),
     _asked(
         "7 by set_shape, then a batch of 1",
-        axis=-1, declared="set_shape", samples=8, clause="AXIS-3", should=Fate.REJECTED_AT_CALL,
+        axis=-1, declared="set_shape", samples=8, clause="BN-AXIS-3", should=Fate.REJECTED_AT_CALL,
     ),
     _asked(
         "7 by tf.reshape, then a batch of 1",
-        axis=-1, declared="tf.reshape", samples=8, clause="AXIS-3", should=Fate.REJECTED_AT_CALL,
+        axis=-1, declared="tf.reshape", samples=8, clause="BN-AXIS-3", should=Fate.REJECTED_AT_CALL,
     ),
     _asked(
         "(6, 7) with axis=-1, whole batches only",
-        axis=-1, declared="set_shape", samples=7, clause="AXIS-1", should=Fate.ANSWERED,
+        axis=-1, declared="set_shape", samples=7, clause="BN-AXIS-1", should=Fate.ANSWERED,
     ),
     _asked(
         "(6, 7) with axis=0, whole batches only",
-        axis=0, declared="set_shape", samples=7, clause="AXIS-1", should=Fate.ANSWERED,
+        axis=0, declared="set_shape", samples=7, clause="BN-AXIS-1", should=Fate.ANSWERED,
     ),
     _asked(
         "(6, ?) with axis=0, then a batch of 2",
-        axis=0, declared="as it comes", clause="AXIS-4", should=Fate.ANSWERED,
+        axis=0, declared="as it comes", clause="BN-AXIS-4", should=Fate.ANSWERED,
     ),
     _constant(0),
     _constant(1),

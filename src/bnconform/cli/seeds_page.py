@@ -257,12 +257,12 @@ def _question(replay: Replay | None) -> Iterator[Block]:
     yield Table(
         ("clause", "level", "requirement", "source"),
         tuple(
-            (f"BN-{clause.suffix}", clause.level.value, clause.statement, clause.source)
+            (clause.id, clause.level.value, clause.statement, clause.source)
             for clause in question.AXIS_CLAUSES
         ),
     )
     headings = ("call", "clause", "should be")
-    plain = [(case.name, f"BN-{case.clause}", case.should.value) for case in CASES]
+    plain = [(case.name, case.clause, case.should.value) for case in CASES]
     if replay is None:
         yield Table(headings, tuple(plain))
         return
