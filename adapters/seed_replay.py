@@ -197,8 +197,8 @@ def attempt(call: Call) -> Attempt:
         parameters = tuple(variables[0].shape.as_list())
         updates = tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
         try:
-            # The updates alone first: beside y, it depends on the threads which of them fails.
-            _epoch(tf, config, iterator, updates)
+            # Without y first: beside it, it depends on the threads whether it fails or an update.
+            _epoch(tf, config, iterator, [z, updates])
             answers, state = _epoch(tf, config, iterator, [y, updates])
         except tf.errors.InvalidArgumentError as error:
             return _rejected(Fate.REJECTED_AT_CALL, error, parameters)
