@@ -35,6 +35,7 @@ _IOFFE = "Ioffe and Szegedy 2015, arXiv:1502.03167"
 _IEEE = "IEEE 754-2019, section 6.2 (NaN propagation)"
 _PROJECT = "this project: conformance/contract.py"
 _BOUNDS = "this project: conformance/bounds.py"
+_ASKED = "stackoverflow.com/questions/49701918 (replayed on the page of the seeds)"
 
 
 def _section(section: str, prefix: str, *rows: tuple[Level, str, str, str]) -> tuple[Clause, ...]:
@@ -90,13 +91,13 @@ CLAUSES: tuple[Clause, ...] = (
     *_section(
         "Axes", "AXIS",
         (Level.MUST, "axis names the axes that keep statistics of their own; the rest is reduced.",
-         "batch_mean", "tf.layers.batch_normalization: axis, 'that should be normalized'"),
+         "batch_mean", f"tf.layers.batch_normalization: axis; {_ASKED}, addendum 5"),
         (Level.MUST, "A feature axis of undefined size is rejected when the layer is built.",
-         "", "stackoverflow.com/questions/49701918, first addendum: ValueError"),
+         "", f"{_ASKED}, first addendum: ValueError"),
         (Level.MUST, "A feature axis of another size than the parameters is rejected, 1 too.",
-         "", "stackoverflow.com/questions/49701918, addendum 2: [7] vs. [2]"),
+         "", f"{_ASKED}, addendum 2: [7] vs. [2]"),
         (Level.MUST, "A reduced axis may be of unknown size and differ from call to call.",
-         "batch_mean", "stackoverflow.com/questions/49701918, addendum 4"),
+         "batch_mean", f"{_ASKED}, addendum 4"),
     ),
     *_section(
         "Running statistics", "STATE",
