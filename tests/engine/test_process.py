@@ -60,8 +60,8 @@ def test_a_segfault_costs_its_own_case_only(faulty: Callable[[str], Target]) -> 
 
 def test_a_hang_that_ignores_sigterm_ends_at_its_limit(faulty: Callable[[str], Target]) -> None:
     """The hung case is given up after its limit; the next one is answered."""
-    hung, last = _ask(faulty("SometimesHangs"), _case(marked=True), _case(marked=False), limit=8.0)
-    assert hung == Hung(limit=8.0, output="")
+    hung, last = _ask(faulty("SometimesHangs"), _case(marked=True), _case(marked=False), limit=15.0)
+    assert hung == Hung(limit=15.0, output="")
     assert isinstance(last, Answered)
 
 
