@@ -1,7 +1,7 @@
 """Flax's ``flax.linen.BatchNorm``, jitted, with JAX's own differentiation.
 
 Epsilon and momentum are traced arguments of the jitted step, so that one compilation serves every
-value of them: a third of a second for a new signature, a fraction of a millisecond afterwards.
+value of them.
 """
 
 from __future__ import annotations

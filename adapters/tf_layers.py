@@ -40,7 +40,7 @@ _DOCS = "https://www.tensorflow.org/api_docs/python/tf/compat/v1/layers/BatchNor
 _LAYER = "tf_keras/src/layers/normalization/batch_normalization.py: BatchNormalizationBase"
 _IDLE_PROGRAMS = 32
 """Programs kept for the next layer of the same plan. A campaign asks the cases of one signature in
-a row; a program costs a tenth of a second to build and 3 MB to keep."""
+a row; building a program costs far more than running it, and keeping one takes megabytes."""
 
 
 def _dialect(running: Claim[RunningVariance], variance: Claim[VarianceAlgorithm]) -> Dialect:

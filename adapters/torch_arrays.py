@@ -13,8 +13,7 @@ THREADS = {
     # A fixed number of threads splits a reduction in the same way on every machine, and two keep
     # that split under test.
     "OMP_NUM_THREADS": "2",
-    # Threads that wait must sleep: where the machine is busy, spinning makes a call of 0.3 ms
-    # take 15 ms on average.
+    # Threads that wait must sleep: on a busy machine they would spin in the way of the others.
     "GOMP_SPINCOUNT": "0",
 }
 """Environment of a worker process that computes with PyTorch."""
