@@ -23,8 +23,8 @@ jit: Callable[[Callable[..., Any]], Any] = triton.jit
 def _locate(start: tl.tensor, n: tl.tensor, inner: tl.tensor, BLOCK_N: tl.constexpr) -> Any:
     """The next BLOCK_N of a channel's n values: their outer index, inner index, and j < n.
 
-    All of shape (1, BLOCK_N). The division is in 32 bits, which GPUs divide faster than 64, and offsets in
-    64, because a whole array may be larger than 2^31.
+    All of shape (1, BLOCK_N). The division is in 32 bits, which a GPU needs fewer instructions for,
+    and offsets in 64, because a whole array may be larger than 2^31.
     """
     j = (start + tl.arange(0, BLOCK_N))[None, :]
     return (j // inner).to(tl.int64), (j % inner).to(tl.int64), j < n
