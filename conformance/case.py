@@ -16,7 +16,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
-from .formats import DType
+from .formats import FORMATS, DType, Format, compute_format
+from .variant import PLAIN, Variant, VariantKind, variant_from_dict, variant_problems
 
 CASE_FORMAT = "bn-case/1"
 
@@ -88,7 +89,9 @@ class Case:
     ``shape`` is the shape of a full batch; axis 0 is the batch, and the last of ``steps`` training
     steps has ``last_batch`` samples instead of ``shape[0]``. ``feature_axes`` are as a user would
     write them (negative allowed); every other axis is reduced. ``decay`` is the weight of the
-    *old* value in the running update; None is the cumulative average.
+    *old* value in the running update; None is the cumulative average. With ``half_parameters`` the
+    parameters and the state of a half-precision layer are in its input's format too, not in
+    float32. ``variant`` is what is asked for beyond plain batch normalization.
     """
 
     shape: tuple[int, ...]
@@ -104,6 +107,8 @@ class Case:
     epsilon: float
     decay: float | None
     fill: Fill
+    half_parameters: bool = False
+    variant: Variant = PLAIN
 
     def __post_init__(self) -> None:
         """Check that the fields agree with one another."""
@@ -124,9 +129,9 @@ class Case:
     @property
     def signature(self) -> str:
         """What a compiler would specialize on: the id of all fields but values and scalars."""
-        fields = asdict(self)
-        for scalar in ("epsilon", "decay", "fill"):
-            del fields[scalar]
+        fields = self.to_dict()
+        for other in ("format", "epsilon", "decay", "fill"):
+            del fields[other]
         return hashlib.sha256(_canonical(fields).encode()).hexdigest()[:12]
 
     @property
@@ -150,6 +155,11 @@ class Case:
         return tuple(self.shape[axis] for axis in self.channel_axes)
 
     @property
+    def parameter_format(self) -> Format:
+        """The format of parameters and running statistics."""
+        return FORMATS[self.dtype] if self.half_parameters else compute_format(self.dtype)
+
+    @property
     def step_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The input's shape at each training step; the last batch may be smaller."""
         last = (self.last_batch, *self.shape[1:])
@@ -165,8 +175,17 @@ class Case:
         return min(self.count(shape) for shape in self.step_shapes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The case as JSON-ready data."""
-        return {"format": CASE_FORMAT, **asdict(self)}
+        """The case as JSON-ready data.
+
+        What a plain case does not ask for is left out, so that its id stays the one it had before
+        there were variants, and runs of then and now can be compared.
+        """
+        fields = asdict(self)
+        if not self.half_parameters:
+            del fields["half_parameters"]
+        if self.variant == PLAIN:
+            del fields["variant"]
+        return {"format": CASE_FORMAT, **fields}
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, shortest exact floats."""
@@ -202,6 +221,7 @@ class Case:
                 upstream_layout=Layout(fields.pop("upstream_layout")),
                 mode=Mode(fields.pop("mode")),
                 fill=_fill(fields.pop("fill")),
+                variant=variant_from_dict(fields.pop("variant", {})),
                 **fields,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -233,7 +253,8 @@ def _type_problems(case: Case) -> list[str]:
         for name, values in whole.items()
         if any(type(value) is not int for value in values)
     ]
-    for name, flag in (("center", case.center), ("scale", case.scale)):
+    flags = ("center", "scale", "half_parameters")
+    for name, flag in ((name, getattr(case, name)) for name in flags):
         if not isinstance(flag, bool):
             found.append(f"{name} must be true or false, got {flag!r}")
     return found
@@ -260,4 +281,22 @@ def _problems(case: Case) -> list[str]:
         found.append(f"epsilon must be finite and >= 0, got {case.epsilon}")
     if case.decay is not None and not 0 <= case.decay <= 1:
         found.append(f"decay must be in [0, 1] or None, got {case.decay}")
+    found += _request_problems(case)
+    return found
+
+
+_BY_SAMPLE = (VariantKind.GHOST, VariantKind.SYNCHRONIZED, VariantKind.ADJUSTED)
+"""Variants that tell samples apart, which therefore must not be features."""
+
+
+def _request_problems(case: Case) -> list[str]:
+    """What is asked for beyond plain batch normalization and contradicts the rest."""
+    found = []
+    if case.half_parameters and case.dtype not in (DType.FLOAT16, DType.BFLOAT16):
+        found.append(f"half_parameters belong to half-precision inputs, got {case.dtype}")
+    found += variant_problems(case.variant, tuple(shape[0] for shape in case.step_shapes))
+    if case.variant.kind in _BY_SAMPLE and 0 in case.channel_axes:
+        found.append(f"variant {case.variant.kind} needs samples along axis 0, a feature axis here")
+    if case.variant.kind is VariantKind.FIXED_GAMMA and not case.scale:
+        found.append("variant fixed_gamma needs scale")
     return found

@@ -35,6 +35,11 @@ _IOFFE = "Ioffe and Szegedy 2015, arXiv:1502.03167"
 _IEEE = "IEEE 754-2019, section 6.2 (NaN propagation)"
 _PROJECT = "this project: conformance/contract.py"
 _BOUNDS = "this project: conformance/bounds.py"
+_RENORM = "Ioffe 2017, arXiv:1702.03275"
+_LAYERS = "tf.layers.batch_normalization"
+_KERAS = "keras.layers.BatchNormalization"
+_FLAX = "flax.linen.BatchNorm"
+_TORCH = "torch.nn.BatchNorm2d"
 _ASKED = "stackoverflow.com/questions/49701918 (replayed on the page of the seeds)"
 
 
@@ -87,6 +92,8 @@ CLAUSES: tuple[Clause, ...] = (
          "normalize", "tf.keras.layers.BatchNormalization (TF 2): axis"),
         (Level.MUST, "A negative axis means the same as its non-negative twin.",
          "normalize", "tf.layers.batch_normalization: axis"),
+        (Level.MUST, ("Where running statistics normalize training, as documented, they are those"
+         " after the update."), "normalize", "equinox.nn.BatchNorm: mode 'ema'"),
     ),
     *_section(
         "Axes", "AXIS",
@@ -111,6 +118,8 @@ CLAUSES: tuple[Clause, ...] = (
          "update_running_mean", "tf.layers.batch_normalization: momentum"),
         (Level.MUST, "Running statistics are exact where the batch's and the average are.",
          "update_running_mean", _BOUNDS),
+        (Level.MUST, ("A zero-debiased average begins at h = 0 and is h / (1 - decay^t), where"
+         " documented."), "debiased_average", "haiku.ExponentialMovingAverage; arXiv:1412.6980"),
     ),
     *_section(
         "Inference", "INFER",
@@ -132,6 +141,8 @@ CLAUSES: tuple[Clause, ...] = (
          "training_dx", f"{_IOFFE}, section 3"),
         (Level.MUST, "dgamma = sum g xhat.", "dgamma", f"{_IOFFE}, section 3"),
         (Level.MUST, "dbeta = sum g.", "dbeta", f"{_IOFFE}, section 3"),
+        (Level.MUST, ("Training by running statistics differentiates through the batch's share of"
+         " them."), "running_training_dx", "derivative of BN-TRAIN-5"),
     ),
     *_section(
         "Frozen layers", "FROZEN",
@@ -156,6 +167,170 @@ CLAUSES: tuple[Clause, ...] = (
          "normalize", _IEEE),
         (Level.MUST, "A constant channel gives y = beta within its bound, never NaN.",
          "normalize", f"{_IOFFE}, algorithm 1: epsilon"),
+    ),
+    *_section(
+        "Half-precision parameters", "HALF",
+        (Level.MUST, "With parameters and state in half precision the equations stay the same.",
+         "scale_and_shift", "torch.nn.Module.half; keras dtype policies 'float16', 'bfloat16'"),
+        (Level.MUST, "Running statistics kept in half precision are rounded once an update.",
+         "update_running_mean", _BOUNDS),
+        (Level.MUST, "Gradients have the formats of what they belong to.",
+         "training_dx", "torch.autograd.grad; jax.vjp"),
+    ),
+    *_section(
+        "Batch renormalization", "RENORM",
+        (Level.MUST, "y = gamma (R xhat + D) + beta, R and D from averages before the update.",
+         "transform", f"{_RENORM}, section 3; {_LAYERS}: renorm"),
+        (Level.MUST, "R is clipped to [rmin, rmax] and D to [-dmax, dmax].",
+         "renorm_scale", f"{_RENORM}, algorithm 1; {_LAYERS}: renorm_clipping"),
+        (Level.MUST, "The averages of the correction have a momentum of their own.",
+         "renorm_shift", f"{_LAYERS}: renorm_momentum"),
+        (Level.MUST, "dx is that of batch normalization times R: R and D are constants.",
+         "training_dx", f"{_RENORM}, section 3: gradients"),
+        (Level.MUST, "dgamma = sum g (R xhat + D), dbeta = sum g.",
+         "transform", f"{_RENORM}, section 3: gradients"),
+        (Level.MUST, "The running variance follows the running deviation: sd^2 - epsilon.",
+         "renorm_running_var", f"{_RENORM}, algorithm 1: sigma is averaged, not its square"),
+    ),
+    *_section(
+        "Ghost batches", "GHOST",
+        (Level.MUST, "Each group of virtual_batch_size samples is normalized by itself.",
+         "normalize", f"{_LAYERS}: virtual_batch_size; Hoffer et al. 2017, arXiv:1705.08741"),
+        (Level.MUST, "The running statistics take the mean of the groups' statistics.",
+         "update_running_mean", f"{_LAYERS}: virtual_batch_size"),
+        (Level.MUST, "dx is that of each group.", "training_dx", "derivative of BN-GHOST-1"),
+        (Level.MUST, "dgamma and dbeta are summed over the groups.", "dgamma",
+         "derivative of BN-GHOST-1"),
+        (Level.MUST, "A size that does not divide the batch is rejected.",
+         "", f"{_LAYERS}: virtual_batch_size"),
+    ),
+    *_section(
+        "Synchronized replicas", "SYNC",
+        (Level.MUST, "Replicas normalize by the statistics of the whole batch, however it is cut.",
+         "merged_variance", "torch.nn.SyncBatchNorm; Chan, Golub and LeVeque 1979"),
+        (Level.MUST, "Every replica's running statistics are those of the whole batch.",
+         "merged_mean", "torch.nn.SyncBatchNorm"),
+        (Level.MUST, "Gradients reduce sum g and sum g xhat over all replicas.",
+         "training_dx", "derivative of BN-SYNC-1"),
+    ),
+    *_section(
+        "Masks", "MASK",
+        (Level.MUST, "Statistics are those of the positions that the mask keeps.",
+         "weighted_mean", f"{_KERAS}: call, mask; {_FLAX}: mask"),
+        (Level.MUST, "The running statistics take the masked statistics.",
+         "update_running_mean", f"{_KERAS}: call, mask"),
+        (Level.MUST, "Only kept positions feel the gradient through the statistics.",
+         "weighted_training_dx", "derivative of BN-MASK-1"),
+        (Level.MUST, "What a mask hides never matters elsewhere, not even a NaN.",
+         "weighted_mean", f"{_FLAX}: mask"),
+        (Level.MUST, "A mask that hides nothing equals no mask.", "weighted_variance",
+         "BN-MASK-1 with W = n"),
+    ),
+    *_section(
+        "Weights", "WEIGHT",
+        (Level.MUST, "Statistics are weighted averages, divided by the sum of the weights.",
+         "weighted_variance", "tf.nn.weighted_moments"),
+        (Level.MUST, "The running statistics take the weighted statistics.",
+         "update_running_mean", "BN-WEIGHT-1"),
+        (Level.MUST, "dx feels the statistics in proportion to its weight.",
+         "weighted_training_dx", "derivative of BN-WEIGHT-1"),
+    ),
+    *_section(
+        "Adjustment", "ADJUST",
+        (Level.MUST, "In training y = gamma (a xhat + b) + beta.",
+         "transform", f"{_LAYERS}: adjustment"),
+        (Level.MUST, "The gradients are those of the adjusted output.",
+         "transform", "derivative of BN-ADJUST-1"),
+        (Level.MUST, "Inference is not adjusted.", "scale_and_shift", f"{_LAYERS}: adjustment"),
+    ),
+    *_section(
+        "Without running statistics", "UNTRACKED",
+        (Level.MUST, "A layer that tracks nothing normalizes by the batch in inference, too.",
+         "scale_and_shift", f"{_TORCH}: track_running_stats=False"),
+        (Level.MUST, "Its gradients in inference go through the batch statistics.",
+         "training_dx", "derivative of BN-UNTRACKED-1"),
+    ),
+    *_section(
+        "Fixed gamma", "FIXGAMMA",
+        (Level.MUST, "A fixed gamma counts as 1, whatever it holds.",
+         "scale_and_shift", "mxnet.ndarray.BatchNorm: fix_gamma"),
+        (Level.MUST, "The gradient of a fixed gamma is 0.",
+         "dgamma", "mxnet.ndarray.BatchNorm: fix_gamma"),
+    ),
+    *_section(
+        "Initializers", "INIT",
+        (Level.MUST, "beta starts as beta_initializer gives it, 0 by default.",
+         "", f"{_LAYERS}: beta_initializer"),
+        (Level.MUST, "gamma starts as gamma_initializer gives it, 1 by default.",
+         "", f"{_LAYERS}: gamma_initializer"),
+        (Level.MUST, "The running mean starts as moving_mean_initializer gives it, 0 by default.",
+         "", f"{_LAYERS}: moving_mean_initializer"),
+        (Level.MUST, ("The running variance starts as moving_variance_initializer gives it, 1 by"
+         " default."), "", f"{_LAYERS}: moving_variance_initializer"),
+    ),
+    *_section(
+        "Regularizers", "REG",
+        (Level.MUST, "beta_regularizer adds its term of beta to the layer's losses.",
+         "", f"{_LAYERS}: beta_regularizer"),
+        (Level.MUST, "gamma_regularizer adds its term of gamma to the layer's losses.",
+         "", f"{_LAYERS}: gamma_regularizer"),
+        (Level.MUST, "The gradient of the term adds to dgamma or dbeta; y does not change.",
+         "dgamma", "derivative of BN-REG-1 and BN-REG-2"),
+    ),
+    *_section(
+        "Constraints", "CONSTRAINT",
+        (Level.MUST, "beta_constraint maps beta after the optimizer's step, not before.",
+         "", f"{_LAYERS}: beta_constraint"),
+        (Level.MUST, "gamma_constraint maps gamma after the optimizer's step, not before.",
+         "", f"{_LAYERS}: gamma_constraint"),
+    ),
+    *_section(
+        "Switches", "SWITCH",
+        (Level.MUST, "training as a bool, a tensor and a fed placeholder give the same call.",
+         "scale_and_shift", f"{_LAYERS}: training"),
+        (Level.MUST, ("training is False unless given: the call normalizes by the running"
+         " statistics."), "scale_and_shift", f"{_LAYERS}: training"),
+        (Level.MUST, "trainable=False keeps gamma and beta out of the trainable variables.",
+         "", f"{_LAYERS}: trainable"),
+        (Level.INFO, ("fused=None chooses the fused operation where it can, which changes the"
+         " running variance from biased to unbiased."), "unbiased_variance", f"{_LAYERS}: fused"),
+    ),
+    *_section(
+        "Names and sharing", "SHARE",
+        (Level.MUST, "name is the scope of the layer's variables.", "", f"{_LAYERS}: name"),
+        (Level.MUST, "With reuse two calls share parameters and one running state.",
+         "update_running_mean", f"{_LAYERS}: reuse"),
+        (Level.MUST, "AUTO_REUSE creates at the first call and shares at the second.",
+         "update_running_mean", "tf.compat.v1.AUTO_REUSE"),
+        (Level.MUST, "Without reuse a second layer of one name is rejected.", "",
+         "tf.compat.v1.variable_scope"),
+    ),
+    *_section(
+        "Updates", "UPDATE",
+        (Level.MUST, "The running statistics move when the operations of UPDATE_OPS run.",
+         "update_running_mean", f"{_LAYERS}: note on UPDATE_OPS"),
+        (Level.MUST, "When they are never run, inference normalizes by the initial statistics.",
+         "scale_and_shift", f"{_LAYERS}: note on UPDATE_OPS"),
+    ),
+    *_section(
+        "Malformed calls", "REJECT",
+        (Level.MUST, "An input of too low a rank to have the feature axis is rejected.",
+         "", _PROJECT),
+        (Level.MUST, "An input with another number of channels than the parameters is rejected.",
+         "", _PROJECT),
+        (Level.MUST, "An axis outside the input's rank is rejected.", "", _PROJECT),
+        (Level.MUST, "An axis that is named twice is rejected.", "", _PROJECT),
+        (Level.MUST, ("Parameters or statistics of another size than the feature axes are"
+         " rejected."), "", _PROJECT),
+        (Level.SHOULD, "A negative epsilon is rejected.", "", _PROJECT),
+        (Level.MAY, "An epsilon of 0 is rejected; where it is accepted the equation holds.",
+         "inverse_deviation", _PROJECT),
+        (Level.SHOULD, "A momentum outside [0, 1] is rejected.", "", _PROJECT),
+        (Level.SHOULD, "Integer input is rejected, or computed as the real numbers it stands for.",
+         "scale_and_shift", _PROJECT),
+        (Level.SHOULD, "A rejection says which argument is wrong, or what arrived.",
+         "", _PROJECT),
+        (Level.MUST, "A malformed call never ends the process.", "", _PROJECT),
     ),
 )  # fmt: skip
 

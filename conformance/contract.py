@@ -21,6 +21,7 @@ import numpy.typing as npt
 from .case import Case, Mode
 from .dialect import Dialect
 from .formats import DType
+from .variant import VariantKind
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -62,7 +63,9 @@ class Capabilities:
 
     ``quantities`` are those it exposes; ``ranks`` the input ranks it accepts; ``cumulative``
     whether it has a cumulative average (``decay=None``); ``partial_affine`` whether scale and
-    center can be switched off one by one.
+    center can be switched off one by one; ``variants`` what it offers beyond plain batch
+    normalization; ``half_parameters`` whether parameters and state may be in half precision;
+    ``experiments`` the names of those it can run (see :class:`Observer`).
     """
 
     dtypes: frozenset[DType]
@@ -72,6 +75,9 @@ class Capabilities:
     quantities: frozenset[Quantity]
     cumulative: bool = False
     partial_affine: bool = True
+    variants: frozenset[VariantKind] = frozenset({VariantKind.PLAIN})
+    half_parameters: bool = False
+    experiments: frozenset[str] = frozenset()
     notes: Mapping[str, str] = field(default_factory=dict)
     """Capability name -> where its limit comes from (an error message, a signature)."""
 
@@ -87,6 +93,10 @@ class Capabilities:
             return "no cumulative average"
         if case.center != case.scale and not self.partial_affine:
             return "gamma and beta only both or neither"
+        if case.variant.kind not in self.variants:
+            return f"no variant '{case.variant.kind}'"
+        if case.half_parameters and not self.half_parameters:
+            return "no parameters and state in half precision"
         return self._unsupported_axes(case)
 
     def _unsupported_axes(self, case: Case) -> str | None:
@@ -102,14 +112,19 @@ class Capabilities:
 class Parameters:
     """Parameters and state a layer starts from, all of the case's ``feature_shape``.
 
-    Their format is float32 for half-precision and float32 cases, float64 for float64. ``gamma`` is
-    None when the case has no scale, ``beta`` when it has no center.
+    Their format is the case's ``parameter_format``. ``gamma`` is None when the case has no scale,
+    ``beta`` when it has no center. The last three belong to the variant 'renorm' and are None
+    elsewhere: the averages that it corrects towards, and the running deviation
+    sqrt(running_var + epsilon), which it averages in place of the running variance.
     """
 
     gamma: Array | None
     beta: Array | None
     running_mean: Array
     running_var: Array
+    renorm_mean: Array | None = None
+    renorm_stddev: Array | None = None
+    running_stddev: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +157,27 @@ class Layer(Protocol):
         ...
 
 
+class VariantLayer(Protocol):
+    """A layer whose variant takes arrays with every training call.
+
+    ``weights`` belongs to 'masked' (boolean) and 'weighted' (the parameters' format), and has the
+    input's shape with size 1 on every feature axis; ``adjust_scale`` and ``adjust_shift`` belong to
+    'adjusted' and broadcast against the input.
+    """
+
+    def train(
+        self,
+        x: Array,
+        dy: Array,
+        *,
+        weights: Array | None = None,
+        adjust_scale: Array | None = None,
+        adjust_shift: Array | None = None,
+    ) -> Step:
+        """Call in training mode; what the variant does not use stays None."""
+        ...
+
+
 class Adapter(Protocol):
     """One implementation under test.
 
@@ -161,6 +197,18 @@ class Adapter(Protocol):
 
     def build(self, case: Case, parameters: Parameters) -> Layer:
         """A fresh layer for ``case`` with these parameters and this state."""
+        ...
+
+
+class Observer(Protocol):
+    """An adapter that can also run experiments: what no single layer call shows.
+
+    ``conformance/experiments`` holds them by name, with the arrays each is given and what must be
+    observed; an adapter names those it can run in ``capabilities.experiments``.
+    """
+
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What the experiment observes, by the names that the experiment expects."""
         ...
 
 

@@ -83,6 +83,48 @@ class HalfGradient(StrEnum):
     differentiation does where the input is widened at several places."""
 
 
+class Averaging(StrEnum):
+    """How a running average begins."""
+
+    EXPONENTIAL = "exponential"
+    """r <- decay r + (1 - decay) b, from the initial value on."""
+    ZERO_DEBIASED = "zero_debiased"
+    """The same from 0, and divided by 1 - decay^t after t updates; the initial value is unused."""
+
+
+class TrainingStatistics(StrEnum):
+    """What normalizes in training."""
+
+    BATCH = "batch"
+    RUNNING = "running"
+    """The running statistics after the update, differentiated through the batch's share."""
+
+
+class GhostGroups(StrEnum):
+    """Which samples of a batch of N form a group of the variant 'ghost'."""
+
+    CONTIGUOUS = "contiguous"
+    """0 .. size - 1, then size .. 2 size - 1, and so on."""
+    INTERLEAVED = "interleaved"
+    """j, j + N / size, j + 2 N / size, and so on."""
+
+
+class SavedStatistics(StrEnum):
+    """The format in which batch statistics are kept before they normalize."""
+
+    ACCUMULATION = "accumulation"
+    INPUT = "input"
+    """Rounded to the input's format: for half precision that costs most of their digits."""
+
+
+class Arithmetic(StrEnum):
+    """What multiplications are carried out in."""
+
+    IEEE = "ieee"
+    TF32 = "tf32"
+    """Factors are rounded to 11 significant bits first, products summed in float32."""
+
+
 @dataclass(frozen=True)
 class Claim(Generic[T]):
     """One documented convention and where it is documented."""
@@ -95,6 +137,9 @@ class Claim(Generic[T]):
         if not self.source:
             msg = f"the claim {self.value!r} needs a source: where is it documented?"
             raise ValueError(msg)
+
+
+_ASSUMED = "assumed: nothing else is documented"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +161,11 @@ class Dialect:
     frozen: Claim[FrozenPolicy]
     half_output: Claim[HalfOutput]
     half_gradient: Claim[HalfGradient] = Claim(HalfGradient.ONCE, "assumed: none is documented")
+    averaging: Claim[Averaging] = Claim(Averaging.EXPONENTIAL, _ASSUMED)
+    training_statistics: Claim[TrainingStatistics] = Claim(TrainingStatistics.BATCH, _ASSUMED)
+    ghost_groups: Claim[GhostGroups] = Claim(GhostGroups.CONTIGUOUS, _ASSUMED)
+    saved_statistics: Claim[SavedStatistics] = Claim(SavedStatistics.ACCUMULATION, _ASSUMED)
+    arithmetic: Claim[Arithmetic] = Claim(Arithmetic.IEEE, _ASSUMED)
 
     def claims(self) -> dict[str, Claim[object]]:
         """The claims by field name, in declaration order."""

@@ -55,8 +55,9 @@ def _split(a: Float64) -> tuple[Float64, Float64]:
 class DoubleDouble:
     """An array of double-double values that takes part in NumPy expressions.
 
-    Supports + - * /, unary minus, ``np.sqrt``, ``np.square``, ``sum`` over axes, ``reshape`` and
-    broadcasting, which is all that ``spec.py`` uses; anything else raises TypeError.
+    Supports + - * /, unary minus, ``np.sqrt``, ``np.square``, ``np.maximum``, ``np.minimum``,
+    ``sum`` over axes, ``reshape`` and broadcasting, which is all that ``spec.py`` uses; anything
+    else raises TypeError.
     """
 
     __slots__ = ("hi", "lo")
@@ -186,6 +187,15 @@ def _sqrt(a: DoubleDouble) -> DoubleDouble:
     return DoubleDouble(*_quick_two_sum(root, correction))
 
 
+def _maximum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
+    first = (a.hi > b.hi) | ((a.hi == b.hi) & (a.lo >= b.lo)) | np.isnan(a.hi)
+    return DoubleDouble(np.where(first, a.hi, b.hi), np.where(first, a.lo, b.lo))
+
+
+def _minimum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
+    return _negative(_maximum(_negative(a), _negative(b)))
+
+
 def _tree_sum(terms: DoubleDouble) -> DoubleDouble:
     """Sum over axis 0."""
     hi, lo = terms.hi, terms.lo
@@ -207,5 +217,7 @@ _OPERATIONS: dict[np.ufunc, Callable[..., DoubleDouble]] = {
     np.divide: _divide,
     np.negative: _negative,
     np.square: _square,
+    np.maximum: _maximum,
+    np.minimum: _minimum,
     np.sqrt: _sqrt,
 }

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,8 @@ import numpy.typing as npt
 
 from .case import Case, FillKind, Layout
 from .contract import Array, Parameters
-from .formats import FORMATS, DType, compute_format
+from .formats import FORMATS, DType
+from .variant import Adjusted, Hidden, Masked, Renorm, Weighted
 
 Float64 = npt.NDArray[np.float64]
 
@@ -40,10 +42,31 @@ _CONSTANTS = (0.1, -1 / 3, 1.0, 1e-3, 1000.1, -7.7, 0.0, 12345.678)
 
 @dataclass(frozen=True, kw_only=True)
 class StepInputs:
-    """Input and upstream gradient of one call, in the case's format and memory layout."""
+    """Input and upstream gradient of one call, in the case's format and memory layout.
+
+    The rest belongs to variants, see :class:`~.contract.VariantLayer`, and is None elsewhere.
+    """
 
     x: Array
     dy: Array
+    weights: Array | None = None
+    adjust_scale: Array | None = None
+    adjust_shift: Array | None = None
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """All arrays by name."""
+        return {"x": self.x, "dy": self.dy, **self.extras}
+
+    @property
+    def extras(self) -> dict[str, Array]:
+        """What the variant takes with every training call, by name."""
+        named = {
+            "weights": self.weights,
+            "adjust_scale": self.adjust_scale,
+            "adjust_shift": self.adjust_shift,
+        }
+        return {name: array for name, array in named.items() if array is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +107,56 @@ def _step_inputs(case: Case, shape: tuple[int, ...], role: str) -> StepInputs:
     dtype = FORMATS[case.dtype].numpy
     x = _to_shape(case, shape, by_channel).astype(dtype)
     dy = _to_shape(case, shape, _upstream(case, by_channel.shape, role)).astype(dtype)
+    extras = _extras(case, shape, role)
+    if isinstance(case.variant, Masked) and case.variant.hidden is Hidden.NAN:
+        x = np.where(extras["weights"], x, np.array(np.nan, dtype))
     return StepInputs(
         x=with_layout(x, case.layout),
         dy=with_layout(dy, case.upstream_layout),
+        **extras,
     )
+
+
+def _extras(case: Case, shape: tuple[int, ...], role: str) -> dict[str, Array]:
+    """What the case's variant takes with a training call."""
+    wide = tuple(1 if axis in case.channel_axes else size for axis, size in enumerate(shape))
+    dtype = case.parameter_format.numpy
+    match case.variant:
+        case Masked(everything=everything):
+            kept = np.ones(wide, bool) if everything else _mask(case, wide, role)
+            return {"weights": kept}
+        case Weighted():
+            # Multiples of 1/8 up to 2, exact in every format; some are 0, never all.
+            eighths = _raw(case, f"{role}.weights", math.prod(wide)) % np.uint64(17)
+            weights = (eighths.astype(np.float64) / 8.0).reshape(wide)
+            weights.reshape(-1)[:1] = 1.0
+            return {"weights": weights.astype(dtype)}
+        case Adjusted(per_sample=per_sample):
+            sizes = (
+                shape[0] if per_sample else 1,
+                *(
+                    size if axis in case.channel_axes else 1
+                    for axis, size in enumerate(shape[1:], start=1)
+                ),
+            )
+            scale = 1.0 + 0.125 * _normal(case, f"{role}.adjust_scale", *sizes)
+            shift = 0.25 * _normal(case, f"{role}.adjust_shift", *sizes)
+            return {"adjust_scale": scale.astype(dtype), "adjust_shift": shift.astype(dtype)}
+        case _:
+            return {}
+
+
+def _mask(case: Case, wide: tuple[int, ...], role: str) -> npt.NDArray[np.bool_]:
+    """Keeps about two positions of three, and always the first."""
+    kept = _raw(case, f"{role}.mask", math.prod(wide)) % np.uint64(3) != 0
+    kept[:1] = True
+    return np.asarray(kept.reshape(wide), bool)
 
 
 def _parameters(case: Case) -> Parameters:
     """Parameters of order 1 and statistics near those of the data, so that inference is too."""
     channels = math.prod(case.feature_shape)
-    dtype = compute_format(case.dtype).numpy
+    dtype = case.parameter_format.numpy
     means, deviations = _location_scale(case, channels)
     if case.fill.kind is FillKind.EXACT:
         running_mean = _integers(case, "running_mean", channels, 8)
@@ -104,12 +167,37 @@ def _parameters(case: Case) -> Parameters:
         running_var = np.maximum(running_var, FORMATS[case.dtype].smallest_normal)
     gamma = _normal(case, "gamma", channels) + 0.25
     beta = _normal(case, "beta", channels)
+
+    def shaped(values: Float64) -> Array:
+        return values.astype(dtype).reshape(case.feature_shape)
+
     return Parameters(
-        gamma=gamma.astype(dtype).reshape(case.feature_shape) if case.scale else None,
-        beta=beta.astype(dtype).reshape(case.feature_shape) if case.center else None,
-        running_mean=running_mean.astype(dtype).reshape(case.feature_shape),
-        running_var=running_var.astype(dtype).reshape(case.feature_shape),
+        gamma=shaped(gamma) if case.scale else None,
+        beta=shaped(beta) if case.center else None,
+        running_mean=shaped(running_mean),
+        running_var=shaped(running_var),
+        **(_renorm_state(case, shaped, means, deviations, running_var)),
     )
+
+
+def _renorm_state(
+    case: Case,
+    shaped: Callable[[Float64], Array],
+    means: Float64,
+    deviations: Float64,
+    running_var: Float64,
+) -> dict[str, Array]:
+    """Averages near the data's, so that the correction is sometimes clipped and sometimes not."""
+    if not isinstance(case.variant, Renorm):
+        return {}
+    channels = len(means)
+    spread = deviations * (0.5 + _uniform(case, "renorm_stddev", channels))
+    return {
+        "renorm_mean": shaped(means + deviations * _normal(case, "renorm_mean", channels)),
+        # Never below sqrt(epsilon), which no average of sqrt(v + epsilon) can be.
+        "renorm_stddev": shaped(np.sqrt(spread**2 + case.epsilon)),
+        "running_stddev": shaped(np.sqrt(running_var + case.epsilon)),
+    }
 
 
 def _to_shape(case: Case, shape: tuple[int, ...], by_channel: Float64) -> Float64:

@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Numbers: TypeAlias = Any
-"""float64, double-double or object array; the functions only use + - * / sqrt and sum."""
+"""float64, double-double or object array; the functions only use + - * /, sum, and NumPy's sqrt,
+square, maximum and minimum."""
 
 
 def batch_mean(x: Numbers, axes: tuple[int, ...]) -> Numbers:
@@ -105,3 +106,130 @@ def inference_dx(g: Numbers, r: Numbers, gamma: Numbers | None) -> Numbers:
 def count(x: Numbers, axes: tuple[int, ...]) -> int:
     """n, the number of values per channel."""
     return int(np.prod([x.shape[axis] for axis in axes], dtype=int))
+
+
+# Weighted and masked: w >= 0 with size 1 on every feature axis, W = sum(w). A mask is w in {0, 1}.
+
+
+def weighted_mean(x: Numbers, w: Numbers, axes: tuple[int, ...]) -> Numbers:
+    """mu = sum(w x) / W. Wide shape."""
+    return (w * x).sum(axis=axes, keepdims=True) / total_weight(w, axes)
+
+
+def weighted_variance(x: Numbers, w: Numbers, mu: Numbers, axes: tuple[int, ...]) -> Numbers:
+    """v = sum(w (x - mu)^2) / W. Wide shape, never negative."""
+    return (w * np.square(x - mu)).sum(axis=axes, keepdims=True) / total_weight(w, axes)
+
+
+def total_weight(w: Numbers, axes: tuple[int, ...]) -> Numbers:
+    """W = sum(w): what counts as the number of values."""
+    return w.sum(axis=axes, keepdims=True)
+
+
+def weighted_training_dx(
+    g: Numbers,
+    xhat: Numbers,
+    r: Numbers,
+    gamma: Numbers | None,
+    w: Numbers,
+    axes: tuple[int, ...],
+) -> Numbers:
+    """dx = gamma r (g - (w / W) (sum(g) + xhat sum(g xhat))).
+
+    Every position has an output and an upstream gradient, also where w = 0; only positions with a
+    weight feel the way through the statistics.
+    """
+    through = dbeta(g, axes) + xhat * dgamma(g, xhat, axes)
+    centred = g - w / total_weight(w, axes) * through
+    return r * centred if gamma is None else gamma * r * centred
+
+
+# Batch renormalization. Source: Ioffe, "Batch Renormalization", 2017 (arXiv:1702.03275). m and s
+# are averages of the batches' mean and deviation from before the update; R and D are constants for
+# differentiation.
+
+
+def renorm_scale(
+    v: Numbers, s: Numbers, epsilon: float, r_min: float | None, r_max: float | None
+) -> Numbers:
+    """R = sqrt(v + epsilon) / s, clipped to [r_min, r_max]."""
+    ratio = np.sqrt(v + epsilon) / s
+    return clip(ratio, r_min, r_max)
+
+
+def renorm_shift(mu: Numbers, m: Numbers, s: Numbers, d_max: float | None) -> Numbers:
+    """D = (mu - m) / s, clipped to [-d_max, d_max]."""
+    return clip((mu - m) / s, None if d_max is None else -d_max, d_max)
+
+
+def transform(xhat: Numbers, scale: Numbers, shift: Numbers) -> Numbers:
+    """scale xhat + shift: what renormalization (R, D) and adjustment (a, b) do before gamma, beta.
+
+    y = gamma (scale xhat + shift) + beta, so that dgamma = sum(g (scale xhat + shift)) and dx is
+    that of g scale.
+    """
+    return scale * xhat + shift
+
+
+def renorm_running_var(stddev: Numbers, epsilon: float) -> Numbers:
+    """rv = sd^2 - epsilon, not below 0, with sd the running average of sqrt(v + epsilon)."""
+    return clip(stddev * stddev - epsilon, 0.0, None)
+
+
+def clip(values: Numbers, low: float | None, high: float | None) -> Numbers:
+    """``values``, not below ``low`` and not above ``high``; None is no limit."""
+    if low is not None:
+        values = np.maximum(values, low)
+    return values if high is None else np.minimum(values, high)
+
+
+# Synchronized: partial statistics of replicas, merged by Chan, Golub and LeVeque's rule (1979).
+
+
+def merged_mean(means: list[Numbers], counts: list[int]) -> Numbers:
+    """mu = sum(n_k mu_k) / n."""
+    weighted = [mean * n for mean, n in zip(means, counts, strict=True)]
+    return sum(weighted[1:], weighted[0]) / sum(counts)
+
+
+def merged_variance(variances: list[Numbers], means: list[Numbers], counts: list[int]) -> Numbers:
+    """v = sum(n_k (v_k + (mu_k - mu)^2)) / n: exact for any split of the batch."""
+    mu = merged_mean(means, counts)
+    parts = [
+        (v + np.square(mean - mu)) * n for v, mean, n in zip(variances, means, counts, strict=True)
+    ]
+    return sum(parts[1:], parts[0]) / sum(counts)
+
+
+# Averages with a beginning of their own, and training by the running statistics.
+
+
+def debiased_average(hidden: Numbers, decay: float, updates: int) -> Numbers:
+    """a = h / (1 - decay^t) after t updates of h <- decay h + (1 - decay) z from h = 0.
+
+    Source: Kingma and Ba, "Adam", 2014 (arXiv:1412.6980), section 3.
+    """
+    power = hidden * 0 + 1
+    for _ in range(updates):
+        power = power * decay
+    return hidden / (1 - power)
+
+
+def running_training_dx(
+    g: Numbers,
+    xhat: Numbers,
+    d: Numbers,
+    r: Numbers,
+    gamma: Numbers | None,
+    share: float,
+    axes: tuple[int, ...],
+) -> Numbers:
+    """dx = gamma r (g - k mean(g) - k d r mean(g xhat)), d = x - mu, k the batch's share.
+
+    For training that normalizes by the running statistics after the update, xhat = (x - rm') r with
+    r = 1 / sqrt(rv' + epsilon): the batch's mean and variance enter rm' and rv' with weight k.
+    """
+    n = count(g, axes)
+    through = dbeta(g, axes) / n + d * r * (dgamma(g, xhat, axes) / n)
+    centred = g - through * share
+    return r * centred if gamma is None else gamma * r * centred

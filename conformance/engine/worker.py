@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,8 +28,9 @@ from ..contract import (
     Step,
     Unsupported,
     UnsupportedError,
+    VariantLayer,
 )
-from ..fills import Inputs, make_inputs
+from ..fills import Inputs, StepInputs, make_inputs
 from .loading import Target, load_class
 
 OUTPUT_LIMIT = 4000
@@ -118,11 +119,18 @@ def _run(adapter: Adapter, case: Case, inputs: Inputs) -> Answer:
     if case.mode is Mode.INFERENCE:
         only = inputs.steps[0]
         return Answer(steps=(_checked(layer.infer(only.x, only.dy)),), inference=None)
-    steps = tuple(_checked(layer.train(step.x, step.dy)) for step in inputs.steps)
+    steps = tuple(_checked(_train(layer, step)) for step in inputs.steps)
     if case.mode is Mode.FROZEN:
         return Answer(steps=steps, inference=None)
     last = _checked(layer.infer(inputs.inference.x, inputs.inference.dy))
     return Answer(steps=steps, inference=last)
+
+
+def _train(layer: Layer, step: StepInputs) -> Step:
+    """One training call; arrays that belong to a variant go only to layers that offer it."""
+    if not step.extras:
+        return layer.train(step.x, step.dy)
+    return cast("VariantLayer", layer).train(step.x, step.dy, **step.extras)
 
 
 def _checked(step: Step) -> Step:
@@ -142,7 +150,7 @@ def _arrays(inputs: Inputs) -> dict[str, Array]:
     """Every input array by the name that a message would use."""
     named: dict[str, Array] = {}
     for index, step in enumerate((*inputs.steps, inputs.inference)):
-        named[f"x of call {index}"], named[f"dy of call {index}"] = step.x, step.dy
+        named |= {f"{name} of call {index}": array for name, array in step.arrays.items()}
     for field in fields(Parameters):
         value = getattr(inputs.parameters, field.name)
         if value is not None:
