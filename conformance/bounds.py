@@ -14,7 +14,8 @@ a division, errs by at most theta(K) sum|terms| / n with
 
     K = n + 2 ceil(log2 n) + 6,    theta(k) = k u / (1 - k u),
 
-and the slack beyond n - 1 also covers Welford's recurrence and Chan's merges.
+and the slack beyond n - 1 also covers Welford's recurrence and Chan's merges. Bounds that only a
+variant needs are in ``bounds_variants.py``.
 
 Wide shapes as in ``spec.py``; all arithmetic in float64, whose own rounding (1e-16) is far below
 the factors' slack.
@@ -37,10 +38,19 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """Accumulation format and algorithm class that the bounds are for."""
+    """Accumulation format and algorithm class that the bounds are for.
+
+    ``saved`` is u_s, the unit roundoff of the format in which batch statistics are kept before they
+    normalize; 0 where it is the accumulation's. ``factors`` is that of the format which the factors
+    of summed products are rounded to first (TF32: 2^-11); 0 where they are not. ``merges`` counts
+    the partial sums that are merged on top of those within them.
+    """
 
     accumulation: Format
     algorithm: VarianceAlgorithm
+    saved: float = 0.0
+    factors: float = 0.0
+    merges: int = 0
 
     @property
     def u(self) -> float:
@@ -52,10 +62,21 @@ class Precision:
         """Smallest normal of the accumulation format: what flushing to zero can lose."""
         return self.accumulation.smallest_normal
 
+    @property
+    def normalizing(self) -> float:
+        """u + u_s: what one operation on saved statistics may lose."""
+        return self.u + self.saved
+
     def theta(self, k: float) -> float:
-        """theta(k) = k u / (1 - k u); infinite from k u = 1 on, where nothing can be promised."""
-        ku = k * self.u
-        return ku / (1.0 - ku) if ku < 1.0 else math.inf
+        """theta(k) = k u / (1 - k u); infinite from k u = 1 on, where nothing can be promised.
+
+        Every merge of partial sums costs two roundings more, and rounded factors of a product
+        (1 + u_t)^2 - 1 once.
+        """
+        ku = (k + 2 * self.merges) * self.u
+        if ku >= 1.0:
+            return math.inf
+        return ku / (1.0 - ku) + (2 + self.factors) * self.factors / (1.0 - ku)
 
 
 def sum_length(n: int) -> int:
@@ -117,6 +138,22 @@ def variance_error(m: Moments, mu: Float64, v: Float64, delta: Float64, p: Preci
     return theta * v + 2 * math.sqrt(2) * delta * np.sqrt(v) + 2 * delta**2 + p.eta
 
 
+def saved_errors(
+    m: Moments, mu: Float64, v: Float64, delta: Float64, p: Precision
+) -> tuple[Float64, Float64]:
+    """delta and E_v of statistics as they are kept: rounded to a lower format where p says so.
+
+    delta + u_s (|mu| + delta), and E_v (of a variance about that mean) + u_s (v + E_v). A one-pass
+    variance takes E[x^2] and E[x]^2 from what was kept: 3 u_s Q more.
+    """
+    delta = delta + p.saved * (np.abs(mu) + delta)
+    e_v = variance_error(m, mu, v, delta, p)
+    e_v = e_v + p.saved * (v + e_v)
+    if p.algorithm is VarianceAlgorithm.ONE_PASS:
+        e_v = e_v + 3 * p.saved * m.mean_square_x
+    return delta, e_v
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
     """Enclosure of r = (v + eps)^(-1/2) that follows from v within e_v.
@@ -135,16 +172,16 @@ def deviation(s: Statistics, epsilon: float, p: Precision) -> Deviation:
 
     v + eps lies in [max(v - E_v, 0) + eps (1 - 2u), v + E_v + eps (1 + 2u)], where 2u covers the
     rounding of eps to the subject's format and of the sum. r decreases in v + eps, so its extremes
-    are at the ends; 4u r covers the rounding of the sum, the root and the division, 8u r^2 those
-    of a product or quotient on top.
+    are at the ends; 4 (u + u_s) r covers the rounding of the sum, the root and the division,
+    8 (u + u_s) r^2 those of a product or quotient on top.
     """
     exact = s.v + epsilon
     low = np.maximum(s.v - s.e_v, 0.0) + epsilon * (1 - 2 * p.u)
     high = s.v + s.e_v + epsilon * (1 + 2 * p.u)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         r, r_max, r_min = exact**-0.5, low**-0.5, high**-0.5
-        e_r = np.maximum(r_max - r, r - r_min) + 4 * p.u * r_max
-        e_r2 = np.maximum(1 / low - 1 / exact, 1 / exact - 1 / high) + 8 * p.u / low
+        e_r = np.maximum(r_max - r, r - r_min) + 4 * p.normalizing * r_max
+        e_r2 = np.maximum(1 / low - 1 / exact, 1 / exact - 1 / high) + 8 * p.normalizing / low
     return Deviation(r=r, r_max=r_max, e_r=e_r, e_r2=e_r2)
 
 
@@ -159,13 +196,13 @@ def output_error(
 ) -> Float64:
     """E_y for y = gamma (x - mu) r + beta, or the folded a x + (beta - a mu).
 
-    E_y = |gamma| [ r+ delta + (|d| + delta) Dr + 5u r+ (|d| + delta) ] + 2u (|beta| + |y|)
+    E_y = |gamma| [ r+ delta + (|d| + delta) (Dr + 5 (u + u_s) r+) ] + 2u (|beta| + |y|)
         + |gamma| r+ u (3 |x| + 4 (|mu| + delta)),
     the last term for the folded form, which cancels a x against a mu.
     """
     dev = deviation(s, epsilon, p)
     spread = np.abs(x - s.mu) + s.delta
-    centred = dev.r_max * s.delta + spread * dev.e_r + 5 * p.u * dev.r_max * spread
+    centred = dev.r_max * s.delta + spread * dev.e_r + 5 * p.normalizing * dev.r_max * spread
     folded = dev.r_max * p.u * (3 * np.abs(x) + 4 * (np.abs(s.mu) + s.delta))
     return np.abs(gamma) * (centred + folded) + 2 * p.u * (np.abs(beta) + np.abs(y))
 
@@ -210,9 +247,17 @@ class Upstream:
 
 
 def upstream(
-    x: Float64, g: Float64, axes: tuple[int, ...], n: int, s: Statistics, p: Precision
+    x: Float64,
+    g: Float64,
+    axes: tuple[int, ...],
+    n: int,
+    s: Statistics,
+    p: Precision,
+    total: Float64 | None = None,
 ) -> Upstream:
     """The sums, and E_c for c = mean(g d).
+
+    ``total`` is what a mean divides by where that is not n, the sum of weights W.
 
     E_c = delta (|gbar| + theta(K) G) + theta(K + 4) mean(|g| (|d| + delta))
         + theta(K + 4) [ mean|g x| + (|mu| + delta) G ],
@@ -221,7 +266,7 @@ def upstream(
     k = sum_length(n)
 
     def mean(values: Float64) -> Float64:
-        return np.asarray(values.sum(axis=axes, keepdims=True) / n)
+        return np.asarray(values.sum(axis=axes, keepdims=True) / (n if total is None else total))
 
     d = x - s.mu
     mean_abs_g, mean_g = mean(np.abs(g)), mean(g)
@@ -235,8 +280,10 @@ def upstream(
     )
 
 
-def dgamma_error(up: Upstream, n: int, s: Statistics, epsilon: float, p: Precision) -> Float64:
-    """E_dgamma = n [ Dr |c| + r+ E_c + 4u r+ (|c| + E_c) ], since dgamma = n r c."""
+def dgamma_error(
+    up: Upstream, n: int | Float64, s: Statistics, epsilon: float, p: Precision
+) -> Float64:
+    """E_dgamma = n [ Dr |c| + r+ E_c + 4u r+ (|c| + E_c) ], since dgamma = n r c; n may be W."""
     dev = deviation(s, epsilon, p)
     size = np.abs(up.c) + up.e_c
     return n * (dev.e_r * np.abs(up.c) + dev.r_max * up.e_c + 4 * p.u * dev.r_max * size)
@@ -251,8 +298,10 @@ def training_dx_error(
     s: Statistics,
     epsilon: float,
     p: Precision,
+    share: Float64 | float = 1.0,
+    batch: Statistics | None = None,
 ) -> Float64:
-    """E_dx for dx = gamma r (g - gbar - t) with t = d r^2 c.
+    """E_dx for dx = gamma r (g - k (gbar + t)) with t = d r^2 c, and k = 1 as a rule.
 
     E_3 bounds the error of t:
     E_3 = r+^2 [ (2 delta + theta(K) (mean|d| + delta)) (|c| + E_c) + |d| E_c ] + |d| |c| D(r^2)
@@ -262,23 +311,30 @@ def training_dx_error(
     r+^2 (|c| + E_c) [ 6u (|x| + |mu|) + 2 theta(K) A ], and where E_v >= v the clamp at zero may
     have stopped the gradient of the variance altogether, so that t is missing: r+^2 |d| (|c| + E_c)
     on top. Then
-    E_dx = |gamma| { r+ [ theta(K) G + E_3 + 6u (|g| + |gbar| + |t|) ]
-                   + Dr (|g - gbar - t| + theta(K) G + E_3) }.
+    E_dx = |gamma| { r+ [ k (theta(K) G + E_3) + 6u (|g| + k |gbar| + k |t|) ]
+                   + Dr (|g - k (gbar + t)| + k (theta(K) G + E_3)) }.
+
+    ``share`` is k: the weight w_i of a position (where means divide by W), and the batch's
+    share of the running statistics where those normalize; d and delta are then the ``batch``'s own,
+    everything else is about the statistics ``s`` that normalize, and 1 - decay, rounded, is off by
+    up to 2u, whence 6u (|g| + |gbar| + |t|). mean|x - mu| is at most twice the mean distance from
+    any other point.
     """
-    dev = deviation(s, epsilon, p)
-    d, theta = x - s.mu, p.theta(sum_length(m.n))
+    dev, own = deviation(s, epsilon, p), batch or s
+    mean_abs_d = up.mean_abs_d if batch is None else 2 * up.mean_abs_d
+    d, delta, theta = x - own.mu, own.delta, p.theta(sum_length(m.n))
     size_c, r2 = np.abs(up.c) + up.e_c, np.square(dev.r_max)
-    e_3 = r2 * ((2 * s.delta + theta * (up.mean_abs_d + s.delta)) * size_c + np.abs(d) * up.e_c)
+    e_3 = r2 * ((2 * delta + theta * (mean_abs_d + delta)) * size_c + np.abs(d) * up.e_c)
     e_3 = e_3 + np.abs(d) * np.abs(up.c) * dev.e_r2
-    e_3 = e_3 + 8 * p.u * r2 * (np.abs(d) + s.delta) * size_c
+    e_3 = e_3 + 8 * p.u * r2 * (np.abs(d) + delta) * size_c
     if p.algorithm is VarianceAlgorithm.ONE_PASS:
-        cancel = 6 * p.u * (np.abs(x) + np.abs(s.mu)) + 2 * theta * m.mean_abs_x
-        e_3 = e_3 + r2 * size_c * (cancel + np.where(s.e_v >= s.v, np.abs(d), 0.0))
+        cancel = 6 * p.u * (np.abs(x) + np.abs(own.mu)) + 2 * theta * m.mean_abs_x
+        e_3 = e_3 + r2 * size_c * (cancel + np.where(own.e_v >= own.v, np.abs(d), 0.0))
     t = d * np.square(dev.r) * up.c
-    terms = np.abs(g) + np.abs(up.mean_g) + np.abs(t)
-    sums = theta * up.mean_abs_g + e_3
+    terms = np.abs(g) + (share if batch is None else 1.0) * (np.abs(up.mean_g) + np.abs(t))
+    sums = share * (theta * up.mean_abs_g + e_3)
     rounded = dev.r_max * (sums + 6 * p.u * terms)
-    return np.abs(gamma) * (rounded + dev.e_r * (np.abs(g - up.mean_g - t) + sums))
+    return np.abs(gamma) * (rounded + dev.e_r * (np.abs(g - share * (up.mean_g + t)) + sums))
 
 
 def by_term_dx_error(

@@ -9,12 +9,25 @@ is what Hypothesis shrinks towards.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from .case import Case, Fill, FillKind, Layout, Mode
 from .formats import DType
+from .variant import (
+    PLAIN,
+    Adjusted,
+    FixedGamma,
+    Ghost,
+    Hidden,
+    Masked,
+    Renorm,
+    Synchronized,
+    Untracked,
+    Variant,
+    Weighted,
+)
 
 T = TypeVar("T")
 
@@ -58,6 +71,8 @@ class Demand:
     mode: Mode | None = None
     steps: int | None = None
     powers_of_two: bool | None = None
+    half_parameters: bool | None = None
+    variant: Variant | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +89,8 @@ class Signature:
     scale: bool
     mode: Mode
     steps: int
+    half_parameters: bool
+    variant: Variant
 
 
 def draw_signature(choices: Choices, demand: Demand | None = None) -> Signature:
@@ -92,19 +109,77 @@ def draw_signature(choices: Choices, demand: Demand | None = None) -> Signature:
         last_batch = _draw_last_batch(choices, shape[0], powers=bool(want.powers_of_two))
     scale, center = want.affine or choices.pick(_AFFINE)
     layout, upstream_layout = want.layouts or (choices.pick(LAYOUTS), choices.pick(LAYOUTS))
+    dtype = want.dtype or choices.pick(DTYPES)
+    half_parameters = want.half_parameters
+    if half_parameters is None:
+        half_parameters = dtype in _HALVES and choices.pick((False, False, True))
+    variant = want.variant
+    if variant is None:
+        batches = {shape[0], last_batch} if steps > 1 else {last_batch}
+        offered = _variants(shape, batches, axes, mode, scale=scale)
+        variant = choices.pick((*(PLAIN,) * (2 * len(offered)), *offered))
     return Signature(
         shape=shape,
         last_batch=last_batch,
         feature_axes=axes,
-        dtype=want.dtype or choices.pick(DTYPES),
+        dtype=dtype,
         layout=layout,
         upstream_layout=upstream_layout,
         center=center,
         scale=scale,
         mode=mode,
         steps=steps,
+        half_parameters=half_parameters,
+        variant=variant,
     )
 
+
+_HALVES = (DType.FLOAT16, DType.BFLOAT16)
+
+
+def _variants(
+    shape: tuple[int, ...],
+    batches: set[int],
+    axes: tuple[int, ...],
+    mode: Mode,
+    *,
+    scale: bool,
+) -> list[Variant]:
+    """The variants that a signature can have; PLAIN always comes first."""
+    if 0 in shape or mode is Mode.FROZEN:
+        return [PLAIN]
+    if mode is Mode.INFERENCE:
+        return [PLAIN, Untracked()]
+    found: list[Variant] = [
+        PLAIN,
+        *RENORMS,
+        Masked(hidden=Hidden.ORDINARY),
+        Masked(hidden=Hidden.NAN),
+        Masked(hidden=Hidden.ORDINARY, everything=True),
+        Weighted(),
+        Untracked(),
+    ]
+    if scale:
+        found.append(FixedGamma())
+    if 0 in {axis % len(shape) for axis in axes}:
+        return found
+    found += [Adjusted(per_sample=True), Adjusted(per_sample=False)]
+    common = math.gcd(*batches)
+    found += [Ghost(size=size) for size in (2, 3, 4) if common % size == 0]
+    if common % 2 == 0:
+        found.append(Synchronized(replicas=2, uneven=False))
+    if min(batches) >= _UNEVEN_SHARES:
+        found.append(Synchronized(replicas=2, uneven=True))
+    return found
+
+
+RENORMS = (
+    Renorm(r_min=None, r_max=None, d_max=None, decay=0.9),
+    Renorm(r_min=0.75, r_max=1.5, d_max=0.5, decay=0.5),
+    Renorm(r_min=None, r_max=3.0, d_max=5.0, decay=0.99),
+)
+_UNEVEN_SHARES = 3
+"""Samples that two replicas with shares of 1 : 2 need."""
 
 _AFFINE = ((True, True), (True, True), (True, True), (True, False), (False, True), (False, False))
 
@@ -199,6 +274,8 @@ def draw_case(
         steps=signature.steps,
         epsilon=epsilon,
         decay=decay,
+        half_parameters=signature.half_parameters,
+        variant=signature.variant,
         fill=Fill(kind=kind, seed=choices.integer(0, 2**32 - 1), offset=offset),
     )
 
@@ -218,6 +295,8 @@ def fill_kinds(signature: Signature) -> tuple[FillKind, ...]:
     """
     if 0 in signature.shape:
         return _PLACES
+    if signature.variant != PLAIN or signature.half_parameters:
+        return _kinds_of_variant(signature.variant)
     reduced = [
         size
         for axis, size in enumerate(signature.shape)
@@ -232,94 +311,9 @@ def fill_kinds(signature: Signature) -> tuple[FillKind, ...]:
     return tuple(kind for kind in FillKind if kind is not FillKind.EXACT)
 
 
-DEMANDS: Mapping[str, Demand] = {
-    "image, channels first": Demand(rank=4, feature_axes=(1,), mode=Mode.TRAIN, steps=3,
-                                    dtype=DType.FLOAT32, affine=(True, True)),
-    "image, channels last": Demand(rank=4, feature_axes=(-1,), mode=Mode.TRAIN, steps=3,
-                                   dtype=DType.FLOAT32, affine=(True, True)),
-    "matrix": Demand(rank=2, feature_axes=(1,), mode=Mode.TRAIN, steps=4, dtype=DType.FLOAT32),
-    "exact lane, image": Demand(rank=4, feature_axes=(1,), mode=Mode.TRAIN, steps=2,
-                                dtype=DType.FLOAT32, powers_of_two=True),
-    "exact lane, matrix": Demand(rank=2, feature_axes=(-1,), mode=Mode.TRAIN, steps=2,
-                                 dtype=DType.FLOAT32, powers_of_two=True),
-    "inference, image": Demand(rank=4, feature_axes=(1,), mode=Mode.INFERENCE,
-                               dtype=DType.FLOAT32),
-    "inference, matrix": Demand(rank=2, feature_axes=(-1,), mode=Mode.INFERENCE,
-                                dtype=DType.FLOAT32),
-    "frozen, image": Demand(rank=4, feature_axes=(-1,), mode=Mode.FROZEN, dtype=DType.FLOAT32),
-    "frozen, matrix": Demand(rank=2, feature_axes=(1,), mode=Mode.FROZEN, dtype=DType.FLOAT32),
-    "one value per channel": Demand(rank=2, feature_axes=(1,), batch=1, mode=Mode.TRAIN, steps=1,
-                                    dtype=DType.FLOAT32),
-    "one value per channel, image": Demand(rank=4, feature_axes=(-1,), batch=1, inner=1,
-                                           mode=Mode.TRAIN, steps=2, dtype=DType.FLOAT32),
-    "two values per channel": Demand(rank=2, feature_axes=(1,), batch=2, mode=Mode.TRAIN, steps=1,
-                                     dtype=DType.FLOAT32),
-    "empty batch": Demand(rank=4, feature_axes=(1,), batch=0, mode=Mode.TRAIN, steps=1,
-                          dtype=DType.FLOAT32),
-    "empty batch, matrix": Demand(rank=2, feature_axes=(-1,), batch=0, mode=Mode.TRAIN, steps=1,
-                                  dtype=DType.FLOAT32),
-    "float64, image": Demand(rank=4, feature_axes=(1,), mode=Mode.TRAIN, steps=2,
-                             dtype=DType.FLOAT64),
-    "float64, matrix": Demand(rank=2, feature_axes=(-1,), mode=Mode.TRAIN, steps=2,
-                              dtype=DType.FLOAT64),
-    "float16, image": Demand(rank=4, feature_axes=(-1,), mode=Mode.TRAIN, steps=2,
-                             dtype=DType.FLOAT16),
-    "bfloat16, image": Demand(rank=4, feature_axes=(1,), mode=Mode.TRAIN, steps=2,
-                              dtype=DType.BFLOAT16),
-    "sequence": Demand(rank=3, feature_axes=(1,), mode=Mode.TRAIN, dtype=DType.FLOAT32),
-    "volume": Demand(rank=5, feature_axes=(-1,), mode=Mode.TRAIN, dtype=DType.FLOAT32),
-    "two feature axes": Demand(rank=4, feature_axes=(1, 3), mode=Mode.TRAIN, dtype=DType.FLOAT32),
-    "batch axis as feature axis": Demand(rank=2, feature_axes=(0,), mode=Mode.TRAIN,
-                                         dtype=DType.FLOAT32),
-    "layouts differ": Demand(rank=4, feature_axes=(1,), mode=Mode.TRAIN, dtype=DType.FLOAT32,
-                             layouts=(Layout.CHANNELS_LAST, Layout.CONTIGUOUS)),
-    "strided": Demand(rank=4, feature_axes=(1,), mode=Mode.TRAIN, dtype=DType.FLOAT32,
-                      layouts=(Layout.STRIDED, Layout.CHANNELS_LAST)),
-    "neither scale nor center": Demand(mode=Mode.TRAIN, affine=(False, False), rank=4,
-                                       feature_axes=(1,), dtype=DType.FLOAT32),
-    "one channel": Demand(rank=4, feature_axes=(1,), channels=1, mode=Mode.TRAIN,
-                          dtype=DType.FLOAT32),
-}  # fmt: skip
-"""Signatures that every campaign holds before it draws any by chance."""
-
-
-def _has(field: str, value: object) -> Callable[[Case], bool]:
-    return lambda case: getattr(case, field) is value
-
-
-def _fills(kind: FillKind) -> Callable[[Case], bool]:
-    return lambda case: case.fill.kind is kind
-
-
-CORNERS: Mapping[str, Callable[[Case], bool]] = {
-    "rank 2": lambda case: case.rank == 2,
-    "rank 3": lambda case: case.rank == 3,
-    "rank 4": lambda case: case.rank == 4,
-    "rank 5": lambda case: case.rank == 5,
-    "empty batch": lambda case: case.smallest_count == 0,
-    "one value per channel": lambda case: case.smallest_count == 1,
-    "two values per channel": lambda case: case.smallest_count == 2,
-    "one channel": lambda case: math.prod(case.feature_shape) == 1,
-    "smaller last batch": lambda case: case.last_batch < case.shape[0],
-    "several steps": lambda case: case.steps > 1,
-    "two feature axes": lambda case: len(case.feature_axes) > 1,
-    "negative axis": lambda case: any(axis < 0 for axis in case.feature_axes),
-    "batch axis as feature axis": lambda case: 0 in case.channel_axes,
-    "layouts differ": lambda case: case.layout is not case.upstream_layout,
-    "no scale": lambda case: not case.scale,
-    "no center": lambda case: not case.center,
-    "cumulative average": lambda case: case.mode is Mode.TRAIN and case.decay is None,
-    "inference": lambda case: case.mode is Mode.INFERENCE,
-    "frozen": lambda case: case.mode is Mode.FROZEN,
-    "epsilon below 1e-6": lambda case: case.epsilon < 1e-6,
-    "mean / deviation of 1e3 and more": lambda case: case.fill.offset >= 1e3,
-    **{f"{dtype}": _has("dtype", dtype) for dtype in DType},
-    **{f"{layout} input": _has("layout", layout) for layout in Layout},
-    **{f"fill: {kind}": _fills(kind) for kind in FillKind},
-}
-"""Named regions of the space, so that "never looked" is visible in a report."""
-
-
-def corners_of(case: Case) -> tuple[str, ...]:
-    """Names of the corners that ``case`` lies in."""
-    return tuple(name for name, holds in CORNERS.items() if holds(case))
+def _kinds_of_variant(variant: Variant) -> tuple[FillKind, ...]:
+    """No exact lane: variants take other sums; and one reason for NaN at a time."""
+    unfit = {FillKind.EXACT}
+    if isinstance(variant, Masked) and variant.hidden is Hidden.NAN:
+        unfit |= {FillKind.NAN, FillKind.INF}
+    return tuple(kind for kind in FillKind if kind not in unfit)

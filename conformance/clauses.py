@@ -180,9 +180,9 @@ CLAUSES: tuple[Clause, ...] = (
     *_section(
         "Batch renormalization", "RENORM",
         (Level.MUST, "y = gamma (R xhat + D) + beta, R and D from averages before the update.",
-         "transform", f"{_RENORM}, section 3; {_LAYERS}: renorm"),
+         "renorm_scale", f"{_RENORM}, section 3; {_LAYERS}: renorm"),
         (Level.MUST, "R is clipped to [rmin, rmax] and D to [-dmax, dmax].",
-         "renorm_scale", f"{_RENORM}, algorithm 1; {_LAYERS}: renorm_clipping"),
+         "clip", f"{_RENORM}, algorithm 1; {_LAYERS}: renorm_clipping"),
         (Level.MUST, "The averages of the correction have a momentum of their own.",
          "renorm_shift", f"{_LAYERS}: renorm_momentum"),
         (Level.MUST, "dx is that of batch normalization times R: R and D are constants.",
@@ -223,7 +223,7 @@ CLAUSES: tuple[Clause, ...] = (
          "weighted_training_dx", "derivative of BN-MASK-1"),
         (Level.MUST, "What a mask hides never matters elsewhere, not even a NaN.",
          "weighted_mean", f"{_FLAX}: mask"),
-        (Level.MUST, "A mask that hides nothing equals no mask.", "weighted_variance",
+        (Level.MUST, "A mask that hides nothing equals no mask.", "total_weight",
          "BN-MASK-1 with W = n"),
     ),
     *_section(

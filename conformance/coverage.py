@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from .case import Case, Mode
 from .clauses import CLAUSES
 from .contract import BATCH_STATISTICS, Quantity
+from .dialect import (
+    Averaging,
+    FrozenPolicy,
+    HalfGradient,
+    HalfOutput,
+    RunningVariance,
+    TrainingStatistics,
+    VarianceAlgorithm,
+)
 from .evidence import clause_for, holds_non_finite
+from .expectation import Conventions
+from .experiments.registry import EXPERIMENTS
 from .plan import PROFILES, plan_cases
 from .seeds import question
 
 _OF_EVERY_CALL = ("BN-CALL-1", "BN-CALL-2", "BN-CALL-3", "BN-CALL-4", "BN-CALL-5")
+
+
+_PLAIN_WAYS = Conventions(
+    running_variance=RunningVariance.BIASED,
+    algorithm=VarianceAlgorithm.TWO_PASS,
+    frozen=FrozenPolicy.NONE,
+    half_output=HalfOutput.INPUT,
+    half_gradient=HalfGradient.ONCE,
+    epsilon_floor=0.0,
+)
+_OWN_WAYS = (
+    replace(_PLAIN_WAYS, averaging=Averaging.ZERO_DEBIASED),
+    replace(_PLAIN_WAYS, training_statistics=TrainingStatistics.RUNNING),
+)
+"""Conventions that have clauses of their own."""
 
 
 def cases_per_clause(seed: int = 0) -> dict[str, int]:
@@ -20,6 +47,8 @@ def cases_per_clause(seed: int = 0) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for case in plan_cases(profile, cases=profile.cases, seed=seed):
         counts.update(clauses_of(case))
+    for experiment in EXPERIMENTS.values():
+        counts.update(set(experiment.clauses.values()))
     # The clauses about sizes are exercised by the question's calls, which no array can express.
     counts.update(case.clause for case in question.CASES)
     return {clause.id: counts[clause.id] for clause in CLAUSES}
@@ -30,6 +59,7 @@ def clauses_of(case: Case) -> set[str]:
     found = set(_OF_EVERY_CALL)
     for quantity in _quantities(case):
         found.add(clause_for(case, quantity))
+        found.update(clause_for(case, quantity, each) for each in _OWN_WAYS)
         if holds_non_finite(case):
             found.add(clause_for(case, quantity, own_channel=True))
     if case.mode is Mode.TRAIN:

@@ -165,6 +165,7 @@ def _parameters(case: Case) -> Parameters:
         running_mean = means + 0.5 * deviations * _normal(case, "running_mean", channels)
         running_var = deviations**2 * (0.5 + 1.5 * _uniform(case, "running_var", channels))
         running_var = np.maximum(running_var, FORMATS[case.dtype].smallest_normal)
+        running_var = np.minimum(running_var, case.parameter_format.largest / 4)
     gamma = _normal(case, "gamma", channels) + 0.25
     beta = _normal(case, "beta", channels)
 

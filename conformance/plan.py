@@ -11,13 +11,13 @@ import numpy as np
 
 from .case import Case, FillKind
 from .case_space import (
-    DEMANDS,
     Demand,
     Signature,
     draw_case,
     draw_scalars,
     draw_signature,
 )
+from .demands import DEMANDS
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Profile:
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile(name="quick", cases=520, signatures=40, seconds_per_case=60.0),
+        Profile(name="quick", cases=780, signatures=60, seconds_per_case=60.0),
         Profile(name="nightly", cases=5_000, signatures=160, seconds_per_case=120.0),
         Profile(name="deep", cases=40_000, signatures=600, seconds_per_case=120.0),
     )

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .case import Case, FillKind
-from .case_space import DEMANDS, Demand, draw_case, draw_signature
+from .case_space import Demand, draw_case, draw_signature
 from .contract import Adapter, Answered, Capabilities, Outcome, Quantity, Unsupported
+from .demands import DEMANDS
 from .engine.campaign import Subject, make_trial
 from .engine.process import Question, SubjectProcess
 from .engine.recording import describe

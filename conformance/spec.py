@@ -221,7 +221,7 @@ def running_training_dx(
     d: Numbers,
     r: Numbers,
     gamma: Numbers | None,
-    share: float,
+    share: Numbers,
     axes: tuple[int, ...],
 ) -> Numbers:
     """dx = gamma r (g - k mean(g) - k d r mean(g xhat)), d = x - mu, k the batch's share.

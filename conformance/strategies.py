@@ -12,6 +12,7 @@ cases on every machine. Both draw from ``case_space.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from hypothesis.strategies import DrawFn
 from .case import Case, FillKind, Mode
 from .case_space import Demand, Signature, draw_case, draw_signature
 from .formats import DType
+from .variant import PLAIN, Variant
 
 T = TypeVar("T")
 
@@ -54,13 +56,16 @@ def cases(
     dtype: DType | None = None,
     mode: Mode | None = None,
     kind: FillKind | None = None,
+    variant: Variant | None = None,
 ) -> Case:
     """Cases with the given properties; what is None is drawn.
 
-    ``kind`` 'exact' also asks for power-of-two counts, without which it does not exist. Shrinks
-    like :func:`signatures`, towards ordinary values, epsilon 1e-3 and decay 0.9.
+    ``kind`` 'exact' also asks for power-of-two counts and a plain case, without which it does not
+    exist; a ``variant`` must fit whatever else is drawn. Shrinks like :func:`signatures`, towards
+    ordinary values, epsilon 1e-3 and decay 0.9.
     """
-    exact = True if kind is FillKind.EXACT else None
-    demand = Demand(rank=rank, dtype=dtype, mode=mode, powers_of_two=exact)
+    demand = Demand(rank=rank, dtype=dtype, mode=mode, variant=variant)
+    if kind is FillKind.EXACT:
+        demand = replace(demand, powers_of_two=True, half_parameters=False, variant=PLAIN)
     choices = _Drawn(draw)
     return draw_case(choices, draw_signature(choices, demand), kind)

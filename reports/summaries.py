@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bnconform.conformance.case import FillKind, Mode
-from bnconform.conformance.case_space import CORNERS
+from bnconform.conformance.corners import CORNERS
 from bnconform.conformance.clauses import Clause, Level
 from bnconform.conformance.formats import DType
 from bnconform.conformance.record import VerdictKind

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ..case import Case
-from ..case_space import corners_of
+from ..corners import corners_of
 from ..record import UNEXPECTED, Record
 
 RUN_FORMAT = "bn-run/1"

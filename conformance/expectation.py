@@ -1,0 +1,152 @@
+"""What is expected of a subject: exact values with bounds, and the conventions they are under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .bounds import Float64, Precision
+from .case import Case, FillKind
+from .contract import Quantity
+from .dialect import (
+    Arithmetic,
+    Averaging,
+    Dialect,
+    FrozenPolicy,
+    GhostGroups,
+    HalfGradient,
+    HalfOutput,
+    RunningVariance,
+    SavedStatistics,
+    TrainingStatistics,
+    VarianceAlgorithm,
+)
+from .doubledouble import DoubleDouble
+from .formats import FORMATS, DType, Format, compute_format
+from .variant import PLAIN
+
+_TF32_UNIT_ROUNDOFF = 2.0**-11
+
+EXACT_DECAYS = (0.0, 0.5, 1.0)
+"""Decays for which the exact lane's running averages need no rounding in any format."""
+
+
+def is_exact_lane(case: Case) -> bool:
+    """Whether mean, variance and dbeta of every step are exact in any order of summation.
+
+    Values stay below 16, so that n squares sum to less than 2^8 n, which 24 bits hold up to
+    n = 2^16; every update with decay 1/2 needs one more bit. Variants take other sums, and a state
+    in half precision has too few bits.
+    """
+    if case.variant != PLAIN or case.half_parameters:
+        return False
+    counts = [case.count(shape) for shape in case.step_shapes]
+    powers_of_two = all(0 < n <= 2**12 and n & (n - 1) == 0 for n in counts)
+    return case.fill.kind is FillKind.EXACT and powers_of_two and case.steps <= 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conventions:
+    """The part of a dialect that decides what is expected and how closely."""
+
+    running_variance: RunningVariance
+    algorithm: VarianceAlgorithm
+    frozen: FrozenPolicy
+    half_output: HalfOutput
+    half_gradient: HalfGradient
+    epsilon_floor: float
+    averaging: Averaging = Averaging.EXPONENTIAL
+    training_statistics: TrainingStatistics = TrainingStatistics.BATCH
+    ghost_groups: GhostGroups = GhostGroups.CONTIGUOUS
+    saved_statistics: SavedStatistics = SavedStatistics.ACCUMULATION
+    arithmetic: Arithmetic = Arithmetic.IEEE
+
+    @classmethod
+    def of(cls, dialect: Dialect) -> Conventions:
+        """The conventions that ``dialect`` claims."""
+        return cls(
+            running_variance=dialect.running_variance.value,
+            algorithm=dialect.variance.value,
+            frozen=dialect.frozen.value,
+            half_output=dialect.half_output.value,
+            half_gradient=dialect.half_gradient.value,
+            epsilon_floor=dialect.epsilon_floor.value,
+            averaging=dialect.averaging.value,
+            training_statistics=dialect.training_statistics.value,
+            ghost_groups=dialect.ghost_groups.value,
+            saved_statistics=dialect.saved_statistics.value,
+            arithmetic=dialect.arithmetic.value,
+        )
+
+    def precision(self, case: Case) -> Precision:
+        """What a subject with these conventions computes ``case`` in."""
+        lower = case.dtype in (DType.FLOAT16, DType.BFLOAT16)
+        saved = lower and self.saved_statistics is SavedStatistics.INPUT
+        tf32 = self.arithmetic is Arithmetic.TF32 and case.dtype is not DType.FLOAT64
+        return Precision(
+            accumulation=compute_format(case.dtype),
+            algorithm=self.algorithm,
+            saved=FORMATS[case.dtype].unit_roundoff if saved else 0.0,
+            factors=_TF32_UNIT_ROUNDOFF if tf32 else 0.0,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """Exact values of one quantity, the bound of each element, and which bounds say nothing.
+
+    ``value`` is hi + lo of a double-double; ``vacuous`` marks elements that any finite answer
+    would satisfy; ``excluded`` those that are not looked at; ``output`` is the format the subject
+    must answer in.
+    """
+
+    value: DoubleDouble
+    bound: Float64
+    vacuous: np.ndarray
+    excluded: np.ndarray
+    output: Format
+
+    def without(self, places: np.ndarray) -> Expectation:
+        """The same, not looking at ``places``, which must have the value's shape."""
+        return replace(self, vacuous=self.vacuous | places, excluded=self.excluded | places)
+
+    def reshape(self, *shape: int) -> Expectation:
+        """The same in another shape."""
+        return Expectation(
+            value=self.value.reshape(shape),
+            bound=self.bound.reshape(shape),
+            vacuous=self.vacuous.reshape(shape),
+            excluded=self.excluded.reshape(shape),
+            output=self.output,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """Expectations of every quantity, step by step, then of the inference call after training."""
+
+    steps: tuple[Mapping[Quantity, Expectation], ...]
+    inference: Mapping[Quantity, Expectation] | None
+
+
+def expectation(
+    value: DoubleDouble, bound: Float64, vacuous: np.ndarray | None, output: Format
+) -> Expectation:
+    """An expectation that is looked at everywhere; an infinite bound is vacuous."""
+    nothing_known = ~np.isfinite(bound) & np.isfinite(value.hi)
+    if vacuous is not None:
+        nothing_known = nothing_known | vacuous
+    return Expectation(
+        value=value,
+        bound=np.asarray(np.broadcast_to(bound, value.shape)),
+        vacuous=np.asarray(np.broadcast_to(nothing_known, value.shape)),
+        excluded=np.zeros(value.shape, bool),
+        output=output,
+    )
+
+
+def double(values: np.ndarray) -> DoubleDouble:
+    """``values`` in double-double arithmetic; exact, as every format is a subset of float64."""
+    return DoubleDouble(values.astype(np.float64))
