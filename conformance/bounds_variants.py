@@ -161,15 +161,6 @@ def transformed_dgamma_error(
     return np.asarray(e_scaled + sums + off)
 
 
-def running_stddev_error(
-    old: Average, sigma: Float64, e_sigma: Float64, decay: float, p: Precision
-) -> Float64:
-    """E_sd = decay e_old + m (E_sigma + u sigma) + 5u (sd + e_old + sigma), m = 1 - decay."""
-    m = 1.0 - decay
-    size = old.value + old.error + sigma
-    return decay * old.error + m * (e_sigma + p.u * sigma) + 5 * p.u * size
-
-
 def squared_deviation_error(sd: Average, epsilon: float, p: Precision) -> Float64:
     """E_rv for rv = sd^2 - epsilon: 2 sd E_sd + E_sd^2 + 3u (sd + E_sd)^2 + 2u epsilon."""
     reach = np.square(sd.value + sd.error)

@@ -293,7 +293,7 @@ CLAUSES: tuple[Clause, ...] = (
         (Level.MUST, "trainable=False keeps gamma and beta out of the trainable variables.",
          "", f"{_LAYERS}: trainable"),
         (Level.INFO, ("fused=None chooses the fused operation where it can, which changes the"
-         " running variance from biased to unbiased."), "unbiased_variance", f"{_LAYERS}: fused"),
+         " running variance from biased to unbiased."), "update_running_var", f"{_LAYERS}: fused"),
     ),
     *_section(
         "Names and sharing", "SHARE",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bnconform.conformance import spec
 from bnconform.conformance.clauses import Clause
+from bnconform.conformance.sections import JUDGING, SECTIONS, SYMBOLS, WORDS
 from bnconform.reports.columns import rows
 from bnconform.reports.frames import Standing
 from bnconform.reports.pages import (
@@ -77,11 +78,27 @@ def spec_page(report: Report) -> Page:
         lead="What the standard requires, section by section, and how many subjects comply.",
         trail=(OVERVIEW,),
         wide=True,
-        sections=tuple(
-            Section(title=name, anchor=slug(name), blocks=(_listing(report, list(clauses)),))
-            for name, clauses in sections
+        sections=(
+            Section(title="Words and symbols", blocks=(*_paragraphs(WORDS), Facts(SYMBOLS))),
+            Section(title="How an answer is judged", blocks=_paragraphs(JUDGING)),
+            *(
+                Section(
+                    title=name,
+                    anchor=slug(name),
+                    blocks=(
+                        *_paragraphs(SECTIONS.get(name, "")),
+                        _listing(report, list(clauses)),
+                    ),
+                )
+                for name, clauses in sections
+            ),
         ),
     )
+
+
+def _paragraphs(text: str) -> tuple[Paragraph, ...]:
+    """The standard's prose as a block, without the document's emphasis marks; none for none."""
+    return (Paragraph(text.replace("*", "").replace("`", "")),) if text else ()
 
 
 def equation(name: str) -> Cell:
