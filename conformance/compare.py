@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from .contract import Array
+from .exact import Rational, exact_ratio, undecided
+from .expectation import Expectation
 from .formats import Format
-from .reference import Expectation
 from .verdict import Cause, Conforms, Diverges, Measure, Verdict
 
 
@@ -25,8 +27,10 @@ def compare(got: Array, want: Expectation) -> Verdict:
     if form is not None:
         return form
     values = got.astype(np.float64)
-    exact = want.value.hi
     ratio = _ratio(values, want)
+    if want.exact is not None:
+        want, ratio = _arbitrated(values, ratio, want, want.exact)
+    exact = want.value.hi
     judged = ~want.vacuous | (np.isinf(ratio) & ~np.isfinite(values) & ~want.excluded)
     measure = _measure(values, want, ratio, judged)
     if not judged.any() or not measure.ratio > 1.0:
@@ -80,6 +84,21 @@ def _ratio(values: np.ndarray, want: Expectation) -> np.ndarray:
     ratio = np.where(must_be_finite & ~got_finite, np.inf, ratio)
     ratio = np.where(right_infinity | np.isinf(want.bound), 0.0, ratio)
     return np.where(must_be_finite, ratio, np.where(got_finite, np.inf, 0.0))
+
+
+def _arbitrated(
+    values: np.ndarray, ratio: np.ndarray, want: Expectation, exact: Callable[[], Expectation]
+) -> tuple[Expectation, np.ndarray]:
+    """By exact arithmetic, where double-double cannot decide an element that is looked at."""
+    open_ = undecided(ratio, want.value, in_range=want.in_range) & np.isfinite(values)
+    if not (open_ & ~want.excluded).any():
+        return want, ratio
+    settled = exact().without(want.excluded)
+    if not isinstance(settled.value, Rational):
+        msg = f"an exact expectation must hold rationals, got {type(settled.value).__name__}"
+        raise TypeError(msg)
+    decided = exact_ratio(values, settled.value, settled.bound)
+    return settled, np.where(open_ & ~np.isnan(decided), decided, ratio)
 
 
 def _measure(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -24,8 +25,14 @@ from .dialect import (
     VarianceAlgorithm,
 )
 from .doubledouble import DoubleDouble
+from .exact import Rational
 from .formats import FORMATS, DType, Format, compute_format
 from .variant import PLAIN
+
+Number: TypeAlias = DoubleDouble | Rational
+"""An array in one of the two number systems that the equations are evaluated in."""
+
+NumberSystem: TypeAlias = type[DoubleDouble] | type[Rational]
 
 _TF32_UNIT_ROUNDOFF = 2.0**-11
 
@@ -99,14 +106,17 @@ class Expectation:
 
     ``value`` is hi + lo of a double-double; ``vacuous`` marks elements that any finite answer
     would satisfy; ``excluded`` those that are not looked at; ``output`` is the format the subject
-    must answer in.
+    must answer in. ``exact`` gives the same by exact arithmetic, which decides where double-double
+    cannot: None where that is no question. ``in_range`` is False where the inputs left its range.
     """
 
-    value: DoubleDouble
+    value: Number
     bound: Float64
     vacuous: np.ndarray
     excluded: np.ndarray
     output: Format
+    exact: Callable[[], Expectation] | None = None
+    in_range: bool = True
 
     def without(self, places: np.ndarray) -> Expectation:
         """The same, not looking at ``places``, which must have the value's shape."""
@@ -114,12 +124,12 @@ class Expectation:
 
     def reshape(self, *shape: int) -> Expectation:
         """The same in another shape."""
-        return Expectation(
+        return replace(
+            self,
             value=self.value.reshape(shape),
             bound=self.bound.reshape(shape),
             vacuous=self.vacuous.reshape(shape),
             excluded=self.excluded.reshape(shape),
-            output=self.output,
         )
 
 
@@ -132,7 +142,7 @@ class Expected:
 
 
 def expectation(
-    value: DoubleDouble, bound: Float64, vacuous: np.ndarray | None, output: Format
+    value: Number, bound: Float64, vacuous: np.ndarray | None, output: Format
 ) -> Expectation:
     """An expectation that is looked at everywhere; an infinite bound is vacuous."""
     nothing_known = ~np.isfinite(bound) & np.isfinite(value.hi)
@@ -147,6 +157,8 @@ def expectation(
     )
 
 
-def double(values: np.ndarray) -> DoubleDouble:
-    """``values`` in double-double arithmetic; exact, as every format is a subset of float64."""
-    return DoubleDouble(values.astype(np.float64))
+def rearranged(value: Number, order: Callable[[np.ndarray], np.ndarray]) -> Number:
+    """``value`` with its elements put in another order or shape by ``order``."""
+    if isinstance(value, Rational):
+        return Rational(order(value.values))
+    return DoubleDouble(order(value.hi), order(value.lo))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from . import bounds, bounds_variants, spec
 from .bounds import Float64, Moments, Precision, Statistics, Upstream
@@ -22,7 +23,8 @@ from .expectation import (
     Conventions,
     Expectation,
     Expected,
-    double,
+    Number,
+    NumberSystem,
     expectation,
     is_exact_lane,
 )
@@ -40,10 +42,10 @@ class Batch:
     ``count`` is n, or W = sum(w) in wide shape where positions have weights.
     """
 
-    x: DoubleDouble
-    g: DoubleDouble
-    mu: DoubleDouble
-    v: DoubleDouble
+    x: Number
+    g: Number
+    mu: Number
+    v: Number
     s: Statistics
     m: Moments
     count: int | Float64
@@ -58,17 +60,23 @@ class Batch:
 class Transform:
     """y = gamma (scale xhat + shift) + beta; ``errors`` bounds what scale and shift are off by."""
 
-    scale: DoubleDouble
-    shift: DoubleDouble
+    scale: Number
+    shift: Number
     errors: Scale
 
 
 class Expecter:
     """Walks a case's steps, carrying the running statistics and their bounds."""
 
-    def __init__(self, case: Case, parameters: Parameters, conventions: Conventions) -> None:
-        """Begin with ``parameters``."""
-        self.case, self.conventions = case, conventions
+    def __init__(
+        self,
+        case: Case,
+        parameters: Parameters,
+        conventions: Conventions,
+        number: NumberSystem = DoubleDouble,
+    ) -> None:
+        """Begin with ``parameters``; ``number`` is what the equations are evaluated in."""
+        self.case, self.conventions, self.number = case, conventions, number
         self.axes = case.reduction_axes
         self.wide = [
             size if axis in case.channel_axes else 1 for axis, size in enumerate(case.shape)
@@ -79,7 +87,7 @@ class Expecter:
         self.beta64 = np.zeros(self.wide) if self.beta is None else self.beta.hi
         self.zero = np.zeros(self.wide)
         self.no = np.zeros(self.wide, bool)
-        self.running = RunningState(case, parameters, conventions, self.precision)
+        self.running = RunningState(case, parameters, conventions, number)
 
     # The walk.
 
@@ -116,7 +124,7 @@ class Expecter:
         """A call that normalizes by the running statistics as they stand."""
         if inputs.x.size == 0:
             return self.empty(inputs)
-        x, g, p = double(inputs.x), double(inputs.dy), self.precision
+        x, g, p = self.numbers(inputs.x), self.numbers(inputs.dy), self.precision
         n, s = self.case.count(x.shape), self.state.statistics()
         r = spec.inverse_deviation(self.state.var, self.case.epsilon)
         xhat = spec.normalize(x, self.state.mean, r)
@@ -129,7 +137,7 @@ class Expecter:
 
     def batch(self, inputs: StepInputs) -> Batch:
         """The statistics of one training call."""
-        x, n = double(inputs.x), self.case.count(inputs.x.shape)
+        x, n = self.numbers(inputs.x), self.case.count(inputs.x.shape)
         mu = spec.batch_mean(x, self.axes)
         v = spec.biased_variance(x, mu, self.axes)
         m = bounds.moments(x.hi, self.axes, n)
@@ -139,7 +147,7 @@ class Expecter:
                 m, mu.hi, v.hi, bounds.mean_error(m, self.precision), self.precision
             )
             s = replace(s, delta=delta, e_v=e_v)
-        return Batch(x=x, g=double(inputs.dy), mu=mu, v=v, s=s, m=m, count=n)
+        return Batch(x=x, g=self.numbers(inputs.dy), mu=mu, v=v, s=s, m=m, count=n)
 
     def exact_statistics(self) -> bool:
         """Whether any order of summation gives the statistics without rounding.
@@ -172,8 +180,8 @@ class Expecter:
         return None
 
     def dx_of(
-        self, b: Batch, g: DoubleDouble, r: DoubleDouble, xhat: DoubleDouble
-    ) -> tuple[DoubleDouble, Float64, Upstream]:
+        self, b: Batch, g: Number, r: Number, xhat: Number
+    ) -> tuple[Number, Float64, Upstream]:
         """dx for the upstream gradient ``g``, its bound, and the sums over g."""
         p, epsilon = self.precision, self.case.epsilon
         up = bounds.upstream(b.x.hi, g.hi, self.axes, b.m.n, b.s, p, b.total)
@@ -187,26 +195,22 @@ class Expecter:
             )
         return dx, e_dx, up
 
-    def through_batch(
-        self, b: Batch, g: DoubleDouble, r: DoubleDouble, xhat: DoubleDouble
-    ) -> DoubleDouble:
+    def through_batch(self, b: Batch, g: Number, r: Number, xhat: Number) -> Number:
         """dx, differentiated through the batch statistics."""
         del b
-        dx: DoubleDouble = spec.training_dx(g, xhat, r, self.gamma, self.axes)
+        dx: Number = spec.training_dx(g, xhat, r, self.gamma, self.axes)
         return dx
 
     def share(self) -> Float64 | float:
         """Weight of each position in the statistics."""
         return 1.0
 
-    def plain_call(self, b: Batch, r: DoubleDouble, xhat: DoubleDouble) -> Expectations:
+    def plain_call(self, b: Batch, r: Number, xhat: Number) -> Expectations:
         """y = gamma xhat + beta and its gradients."""
         dx, e_dx, up = self.dx_of(b, b.g, r, xhat)
         return self.call(b.x, b.g, xhat, (dx, e_dx), b.s, up, b.count)
 
-    def transformed_call(
-        self, b: Batch, r: DoubleDouble, xhat: DoubleDouble, t: Transform
-    ) -> Expectations:
+    def transformed_call(self, b: Batch, r: Number, xhat: Number, t: Transform) -> Expectations:
         """y = gamma (scale xhat + shift) + beta and its gradients."""
         p, epsilon, e = self.precision, self.case.epsilon, t.errors
         n = b.m.n
@@ -234,7 +238,7 @@ class Expecter:
         """A training call that normalizes by the running statistics after the update."""
         p, epsilon, state = self.precision, self.case.epsilon, self.state
         decay = self.case.decay
-        one = DoubleDouble(1.0)
+        one = self.numbers(1.0)
         share = one / float(update) if decay is None else one - decay
         s = state.statistics()
         r = spec.inverse_deviation(state.var, epsilon)
@@ -254,10 +258,10 @@ class Expecter:
 
     def call(
         self,
-        x: DoubleDouble,
-        g: DoubleDouble,
-        xhat: DoubleDouble,
-        dx: tuple[DoubleDouble, Float64],
+        x: Number,
+        g: Number,
+        xhat: Number,
+        dx: tuple[Number, Float64],
         s: Statistics,
         up: Upstream,
         count: int | Float64,
@@ -284,7 +288,7 @@ class Expecter:
         return np.asarray(s.v + self.case.epsilon <= 0)
 
     def affine_gradients(
-        self, g: DoubleDouble, normalized: DoubleDouble, e_dgamma: Float64, unknown: np.ndarray
+        self, g: Number, normalized: Number, e_dgamma: Float64, unknown: np.ndarray
     ) -> Expectations:
         """dgamma = sum(g normalized) and dbeta = sum(g), where there are parameters."""
         found = {}
@@ -301,16 +305,16 @@ class Expecter:
 
     def empty(self, inputs: StepInputs) -> Expectations:
         """An empty batch: empty outputs, and gradients that are empty sums."""
-        image = DoubleDouble(np.zeros(inputs.x.shape))
+        image = self.numbers(np.zeros(inputs.x.shape))
         nothing = np.zeros(inputs.x.shape)
         found = {
             Quantity.Y: self.image(image, nothing, None, self.y_format()),
             Quantity.DX: self.image(image, nothing, None, FORMATS[self.case.dtype]),
         }
         if self.case.scale:
-            found[Quantity.DGAMMA] = self.statistic(DoubleDouble(self.zero), self.zero, None)
+            found[Quantity.DGAMMA] = self.statistic(self.numbers(self.zero), self.zero, None)
         if self.case.center:
-            found[Quantity.DBETA] = self.statistic(DoubleDouble(self.zero), self.zero, None)
+            found[Quantity.DBETA] = self.statistic(self.numbers(self.zero), self.zero, None)
         return found
 
     # The state.
@@ -357,9 +361,13 @@ class Expecter:
         """The format of parameters and state."""
         return self.case.parameter_format
 
-    def widen(self, parameter: np.ndarray | None) -> DoubleDouble | None:
+    def numbers(self, values: npt.ArrayLike) -> Number:
+        """``values`` in the number system; exact, as every format is a subset of float64."""
+        return self.number(np.asarray(values).astype(np.float64))
+
+    def widen(self, parameter: np.ndarray | None) -> Number | None:
         """A parameter in wide shape."""
-        return None if parameter is None else double(parameter).reshape(self.wide)
+        return None if parameter is None else self.numbers(parameter).reshape(self.wide)
 
     def y_format(self) -> Format:
         """The format that y must have."""
@@ -369,7 +377,7 @@ class Expecter:
         return FORMATS[self.case.dtype]
 
     def image(
-        self, value: DoubleDouble, error: Float64, vacuous: np.ndarray | None, output: Format
+        self, value: Number, error: Float64, vacuous: np.ndarray | None, output: Format
     ) -> Expectation:
         """An expectation of the input's shape, rounded to ``output``."""
         bound = bounds.rounded(error, value.hi, output, self.accumulation)
@@ -377,7 +385,7 @@ class Expecter:
 
     def statistic(
         self,
-        value: DoubleDouble,
+        value: Number,
         error: Float64,
         vacuous: np.ndarray | None,
         output: Format | None = None,

@@ -15,7 +15,14 @@ from .case import Case
 from .contract import Parameters, Quantity
 from .dialect import GhostGroups
 from .doubledouble import DoubleDouble
-from .expectation import Conventions, Expectation, double, expectation
+from .expectation import (
+    Conventions,
+    Expectation,
+    Number,
+    NumberSystem,
+    expectation,
+    rearranged,
+)
 from .expecter import Batch, Expectations, Expecter, Transform
 from .fills import StepInputs
 from .variant import PLAIN, Ghost, Hidden, Masked, Renorm, Synchronized, VariantKind
@@ -30,29 +37,27 @@ class WeightedExpecter(Expecter):
         """Weighted statistics; what has no weight may be anything, even NaN."""
         self.weights = np.asarray(inputs.weights, np.float64)
         w, n = self.weights, self.case.count(inputs.x.shape)
-        x = double(inputs.x)
-        kept = DoubleDouble(np.where(w == 0, 0.0, x.hi))
-        mu = spec.weighted_mean(kept, DoubleDouble(w), self.axes)
-        v = spec.weighted_variance(kept, DoubleDouble(w), mu, self.axes)
+        x = self.numbers(inputs.x)
+        kept = self.numbers(np.where(w == 0, 0.0, x.hi))
+        mu = spec.weighted_mean(kept, self.numbers(w), self.axes)
+        v = spec.weighted_variance(kept, self.numbers(w), mu, self.axes)
         m = bounds_variants.weighted_moments(kept.hi, w, self.axes, n)
         delta, e_v = bounds.saved_errors(
             m, mu.hi, v.hi, bounds.mean_error(m, self.precision), self.precision
         )
         s = Statistics(mu=mu.hi, v=v.hi, delta=delta, e_v=e_v)
         total = w.sum(axis=self.axes, keepdims=True)
-        return Batch(x=x, g=double(inputs.dy), mu=mu, v=v, s=s, m=m, count=total)
+        return Batch(x=x, g=self.numbers(inputs.dy), mu=mu, v=v, s=s, m=m, count=total)
 
     def share(self) -> Float64:
         """The weights: gradients through the statistics divide by W."""
         return self.weights
 
-    def through_batch(
-        self, b: Batch, g: DoubleDouble, r: DoubleDouble, xhat: DoubleDouble
-    ) -> DoubleDouble:
+    def through_batch(self, b: Batch, g: Number, r: Number, xhat: Number) -> Number:
         """dx by the weighted equation."""
         del b
-        w = DoubleDouble(self.weights)
-        dx: DoubleDouble = spec.weighted_training_dx(g, xhat, r, self.gamma, w, self.axes)
+        w = self.numbers(self.weights)
+        dx: Number = spec.weighted_training_dx(g, xhat, r, self.gamma, w, self.axes)
         return dx
 
     def by_batch(self, inputs: StepInputs) -> Expectations:
@@ -73,9 +78,15 @@ class WeightedExpecter(Expecter):
 class SynchronizedExpecter(Expecter):
     """The statistics of the whole batch, with the bounds of merged partial ones."""
 
-    def __init__(self, case: Case, parameters: Parameters, conventions: Conventions) -> None:
+    def __init__(
+        self,
+        case: Case,
+        parameters: Parameters,
+        conventions: Conventions,
+        number: NumberSystem = DoubleDouble,
+    ) -> None:
         """Allow for the merges."""
-        super().__init__(case, parameters, conventions)
+        super().__init__(case, parameters, conventions, number)
         self.variant = cast("Synchronized", case.variant)
         self.precision = replace(self.precision, merges=self.variant.replicas)
 
@@ -101,25 +112,31 @@ class AdjustedExpecter(Expecter):
         scale = np.asarray(inputs.adjust_scale, np.float64)
         shift = np.asarray(inputs.adjust_shift, np.float64)
         errors = Scale(scale=scale, shift=shift, e_scale=self.zero, e_shift=self.zero)
-        return Transform(scale=DoubleDouble(scale), shift=DoubleDouble(shift), errors=errors)
+        return Transform(scale=self.numbers(scale), shift=self.numbers(shift), errors=errors)
 
 
 class RenormExpecter(Expecter):
     """y = gamma (R xhat + D) + beta, and three more averages."""
 
-    def __init__(self, case: Case, parameters: Parameters, conventions: Conventions) -> None:
+    def __init__(
+        self,
+        case: Case,
+        parameters: Parameters,
+        conventions: Conventions,
+        number: NumberSystem = DoubleDouble,
+    ) -> None:
         """Begin with the averages that ``parameters`` hold for this variant."""
-        super().__init__(case, parameters, conventions)
+        super().__init__(case, parameters, conventions, number)
         self.variant = cast("Renorm", case.variant)
         self.mean = self._begin(parameters.renorm_mean)
         self.stddev = self._begin(parameters.renorm_stddev)
         self.running_stddev = self._begin(parameters.running_stddev)
 
-    def _begin(self, values: np.ndarray | None) -> tuple[DoubleDouble, Float64]:
+    def _begin(self, values: np.ndarray | None) -> tuple[Number, Float64]:
         if values is None:
             msg = "the variant 'renorm' needs renorm_mean, renorm_stddev and running_stddev"
             raise ValueError(msg)
-        return double(values).reshape(self.wide), self.zero
+        return self.numbers(values).reshape(self.wide), self.zero
 
     def transform(self, batch: Batch, inputs: StepInputs) -> Transform:
         """R and D from the averages as they were before this call."""
@@ -157,8 +174,8 @@ class RenormExpecter(Expecter):
         self.running.state = self.running.kept(replace(self.state, var=var, e_var=e_var))
 
     def _averaged(
-        self, old: tuple[DoubleDouble, Float64], value: DoubleDouble, s: Statistics, decay: float
-    ) -> tuple[DoubleDouble, Float64]:
+        self, old: tuple[Number, Float64], value: Number, s: Statistics, decay: float
+    ) -> tuple[Number, Float64]:
         """One update of one of the additional averages, kept in the parameters' format."""
         new = spec.update_running_mean(old[0], value, decay)
         error = bounds.running_mean_error(old[0].hi, old[1], s, decay, self.precision)
@@ -184,25 +201,37 @@ class UntrackedExpecter(Expecter):
 class FixedGammaExpecter(Expecter):
     """gamma counts as 1 and has no gradient."""
 
-    def __init__(self, case: Case, parameters: Parameters, conventions: Conventions) -> None:
+    def __init__(
+        self,
+        case: Case,
+        parameters: Parameters,
+        conventions: Conventions,
+        number: NumberSystem = DoubleDouble,
+    ) -> None:
         """Forget gamma."""
-        super().__init__(case, replace(parameters, gamma=None), conventions)
+        super().__init__(case, replace(parameters, gamma=None), conventions, number)
 
     def affine_gradients(
-        self, g: DoubleDouble, normalized: DoubleDouble, e_dgamma: Float64, unknown: np.ndarray
+        self, g: Number, normalized: Number, e_dgamma: Float64, unknown: np.ndarray
     ) -> Expectations:
         """dgamma is exactly 0."""
         found = super().affine_gradients(g, normalized, e_dgamma, unknown)
-        found[Quantity.DGAMMA] = self.statistic(DoubleDouble(self.zero), self.zero, None)
+        found[Quantity.DGAMMA] = self.statistic(self.numbers(self.zero), self.zero, None)
         return found
 
 
 class GhostExpecter(Expecter):
     """Each group of samples is a batch of its own: the groups are channels of another case."""
 
-    def __init__(self, case: Case, parameters: Parameters, conventions: Conventions) -> None:
+    def __init__(
+        self,
+        case: Case,
+        parameters: Parameters,
+        conventions: Conventions,
+        number: NumberSystem = DoubleDouble,
+    ) -> None:
         """Set up the case whose feature axes are the group's and the original ones."""
-        super().__init__(case, parameters, conventions)
+        super().__init__(case, parameters, conventions, number)
         self.size = cast("Ghost", case.variant).size
         self.parameters_of_layer = parameters
 
@@ -237,7 +266,7 @@ class GhostExpecter(Expecter):
         groups, p = b.mu.shape[0], self.precision
         theta = p.theta(bounds.sum_length(groups))
 
-        def mean(values: DoubleDouble) -> DoubleDouble:
+        def mean(values: Number) -> Number:
             return values.sum(axis=(0,)) / float(groups)
 
         s = Statistics(
@@ -247,7 +276,7 @@ class GhostExpecter(Expecter):
             e_v=(b.s.e_v + theta * b.v.hi).mean(axis=0),
         )
         m = bounds.moments(inputs.x.astype(np.float64), self.axes, self.case.count(inputs.x.shape))
-        x, g = double(inputs.x), double(inputs.dy)
+        x, g = self.numbers(inputs.x), self.numbers(inputs.dy)
         size = self.case.count((self.size, *inputs.x.shape[1:]))
         return Batch(x=x, g=g, mu=mean(b.mu), v=mean(b.v), s=s, m=m, count=size)
 
@@ -275,7 +304,7 @@ class GhostExpecter(Expecter):
             running_mean=np.broadcast_to(p.running_mean, (groups, *p.running_mean.shape)),
             running_var=np.broadcast_to(p.running_var, (groups, *p.running_var.shape)),
         )
-        return Expecter(case, parameters, self.conventions), StepInputs(x=x, dy=dy)
+        return Expecter(case, parameters, self.conventions, self.number), StepInputs(x=x, dy=dy)
 
     def _grouped(self, values: np.ndarray) -> np.ndarray:
         """(N, ...) as (groups, size, ...)."""
@@ -294,7 +323,7 @@ class GhostExpecter(Expecter):
             return values.reshape(shape)
 
         return Expectation(
-            value=DoubleDouble(back(found.value.hi), back(found.value.lo)),
+            value=rearranged(found.value, back),
             bound=back(found.bound),
             vacuous=back(found.vacuous),
             excluded=back(found.excluded),

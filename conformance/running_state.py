@@ -7,21 +7,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import bounds, bounds_variants, spec
-from .bounds import Float64, Precision, Statistics
+from .bounds import Float64, Statistics
 from .bounds_variants import Average
 from .case import Case
 from .contract import Parameters
 from .dialect import Averaging, RunningVariance
-from .doubledouble import DoubleDouble
-from .expectation import EXACT_DECAYS, Conventions, double
+from .expectation import EXACT_DECAYS, Conventions, Number, NumberSystem
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
     """Exact running statistics and the bounds of their errors; wide shape."""
 
-    mean: DoubleDouble
-    var: DoubleDouble
+    mean: Number
+    var: Number
     e_mean: Float64
     e_var: Float64
 
@@ -34,26 +33,31 @@ class RunningState:
     """``state`` is what inference uses; :meth:`update` takes a batch in."""
 
     def __init__(
-        self, case: Case, parameters: Parameters, conventions: Conventions, precision: Precision
+        self,
+        case: Case,
+        parameters: Parameters,
+        conventions: Conventions,
+        number: NumberSystem,
     ) -> None:
         """Begin with the running statistics of ``parameters``."""
-        self.case, self.conventions, self.precision = case, conventions, precision
+        self.case, self.conventions = case, conventions
+        self.precision = conventions.precision(case)
         wide = [size if axis in case.channel_axes else 1 for axis, size in enumerate(case.shape)]
         self.zero = np.zeros(wide)
         self.state = State(
-            mean=double(parameters.running_mean).reshape(wide),
-            var=double(parameters.running_var).reshape(wide),
+            mean=number(parameters.running_mean.astype(np.float64)).reshape(wide),
+            var=number(parameters.running_var.astype(np.float64)).reshape(wide),
             e_mean=self.zero,
             e_var=self.zero,
         )
         # What a zero-debiased average really averages; its estimate is the state.
-        nothing = DoubleDouble(self.zero)
+        nothing = number(self.zero)
         self.hidden = replace(self.state, mean=nothing, var=nothing)
 
     def update(
         self,
-        mu: DoubleDouble,
-        v: DoubleDouble,
+        mu: Number,
+        v: Number,
         s: Statistics,
         count: int | Float64,
         updates: int,
@@ -81,8 +85,8 @@ class RunningState:
     def _averaged(
         self,
         old: State,
-        mu: DoubleDouble,
-        variance: DoubleDouble,
+        mu: Number,
+        variance: Number,
         s: Statistics,
         bessel: float,
         updates: int,
