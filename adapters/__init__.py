@@ -17,6 +17,9 @@ REGISTRY: dict[str, str] = {
     "torch.functional": "bnconform.adapters.torch_functional:TorchFunctional",
     "torch.module": "bnconform.adapters.torch_module:TorchModule",
     "flax.linen": "bnconform.adapters.flax_linen:FlaxLinen",
+    "haiku.batchnorm": "bnconform.adapters.haiku_layer:HaikuBatchNorm",
+    "equinox.batch": "bnconform.adapters.equinox_layer:EquinoxBatch",
+    "equinox.ema": "bnconform.adapters.equinox_layer:EquinoxEma",
     "gpu.triton": "bnconform.adapters.gpu_kernel.adapter:TritonKernel",
 }
 """Subject name -> ``module:Class`` of its adapter."""
