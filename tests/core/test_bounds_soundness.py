@@ -197,7 +197,7 @@ def test_the_numpy_reference_conforms_on_the_planned_cases() -> None:
     reference = NumpyReference()
     claims = dialect(single_value=Policy.COMPUTES)
     for case in plan_cases(PROFILES["quick"], cases=200, seed=3):
-        if case.smallest_count == 0:
+        if case.smallest_count == 0 or reference.capabilities.unsupported(case) is not None:
             continue
         trial = make_trial(case)
         layer = reference.build(case, trial.inputs.parameters)
