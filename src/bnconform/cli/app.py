@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bnconform.cli import listing, reporting, running, smoking, specification
+from bnconform.cli import listing, reporting, running, smoking, specification, vectors
 
 app = typer.Typer(
     name="bnconform",
@@ -21,6 +21,7 @@ app.command("spec")(specification.spec)
 app.command("run")(running.run)
 app.command("report")(reporting.report)
 app.command("smoke")(smoking.smoke)
+app.add_typer(vectors.app, name="vectors")
 
 
 def _version(show: bool) -> None:
