@@ -18,6 +18,7 @@ from .bounds import (
     output_error,
     sum_length,
 )
+from .formats import Format
 
 
 def weighted_length(n: int) -> int:
@@ -182,6 +183,11 @@ def debiased_error(hidden: Average, decay: float, updates: int, p: Precision) ->
     return (hidden.error + size * off) / (rest - off) + 3 * p.u * size
 
 
-def kept_in_half(error: Float64, value: Float64, unit: float, least: float) -> Float64:
-    """E + u_state (|value| + E) + eta: rounded to half precision for keeping."""
-    return np.asarray(error + unit * (np.abs(value) + error) + least)
+def kept_in_half(error: Float64, value: Float64, half: Format) -> Float64:
+    """E + u_state (|value| + E) + eta: rounded to half precision for keeping.
+
+    Infinite where |value| + E reaches the format's largest value: the state may be infinite there.
+    """
+    reach = np.abs(value) + error
+    kept = error + half.unit_roundoff * reach + half.smallest_normal
+    return np.asarray(np.where(reach >= half.largest, np.inf, kept))

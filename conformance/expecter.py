@@ -7,14 +7,14 @@ way in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from . import bounds, bounds_variants, spec
+from .batch import Batch, Transform
 from .bounds import Float64, Moments, Precision, Statistics, Upstream
-from .bounds_variants import Scale
 from .case import Case, Mode
 from .contract import Parameters, Quantity
 from .dialect import FrozenPolicy, HalfGradient, HalfOutput, TrainingStatistics, VarianceAlgorithm
@@ -33,36 +33,6 @@ from .formats import FORMATS, Format
 from .running_state import RunningState, State
 
 Expectations = dict[Quantity, Expectation]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """One training call: its input and its exact statistics, and how far off a subject's may be.
-
-    ``count`` is n, or W = sum(w) in wide shape where positions have weights.
-    """
-
-    x: Number
-    g: Number
-    mu: Number
-    v: Number
-    s: Statistics
-    m: Moments
-    count: int | Float64
-
-    @property
-    def total(self) -> Float64 | None:
-        """W, or None where means divide by n."""
-        return None if isinstance(self.count, int) else self.count
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transform:
-    """y = gamma (scale xhat + shift) + beta; ``errors`` bounds what scale and shift are off by."""
-
-    scale: Number
-    shift: Number
-    errors: Scale
 
 
 class Expecter:
@@ -343,8 +313,13 @@ class Expecter:
         return {name: self.defined(each) for name, each in found.items()}
 
     def defined(self, found: Expectation) -> Expectation:
-        """``found``, not looking at channels whose running statistics are undefined."""
-        undefined = np.isinf(self.state.e_mean)
+        """``found``, not looking at channels whose running statistics may be anything.
+
+        An average of nothing, or one that half precision cannot hold and that went on from there.
+        """
+        state = self.state
+        known = np.isfinite(state.e_mean) & np.isfinite(state.e_var)
+        undefined = ~known & np.isfinite(state.mean.hi) & np.isfinite(state.var.hi)
         if found.value.shape == self.case.feature_shape:
             return found.without(undefined.reshape(self.case.feature_shape))
         return found.without(np.broadcast_to(undefined, found.value.shape))

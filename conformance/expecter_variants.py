@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from . import bounds, bounds_variants, spec
+from .batch import Batch, Transform
 from .bounds import Float64, Statistics
 from .bounds_variants import Average, Scale
 from .case import Case
@@ -23,7 +24,7 @@ from .expectation import (
     expectation,
     rearranged,
 )
-from .expecter import Batch, Expectations, Expecter, Transform
+from .expecter import Expectations, Expecter
 from .fills import StepInputs
 from .variant import PLAIN, Ghost, Hidden, Masked, Renorm, Synchronized, VariantKind
 
@@ -180,8 +181,7 @@ class RenormExpecter(Expecter):
         new = spec.update_running_mean(old[0], value, decay)
         error = bounds.running_mean_error(old[0].hi, old[1], s, decay, self.precision)
         if self.case.half_parameters:
-            unit, least = self.parameters.unit_roundoff, self.parameters.smallest_normal
-            error = bounds_variants.kept_in_half(error, new.hi, unit, least)
+            error = bounds_variants.kept_in_half(error, new.hi, self.parameters)
         return new, error
 
 

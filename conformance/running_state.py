@@ -131,11 +131,9 @@ class RunningState:
         """``state`` as it is kept, which half precision rounds once more."""
         if not self.case.half_parameters:
             return state
-        kept = self.case.parameter_format
-        unit, least = kept.unit_roundoff, kept.smallest_normal
-        in_half = bounds_variants.kept_in_half
+        half, in_half = self.case.parameter_format, bounds_variants.kept_in_half
         return replace(
             state,
-            e_mean=in_half(state.e_mean, state.mean.hi, unit, least),
-            e_var=in_half(state.e_var, state.var.hi, unit, least),
+            e_mean=in_half(state.e_mean, state.mean.hi, half),
+            e_var=in_half(state.e_var, state.var.hi, half),
         )

@@ -6,6 +6,7 @@ In the coarse format of ``coarse.py``, to twelve digits.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from bnconform.conformance import bounds, bounds_variants
 from bnconform.conformance.bounds import Moments
 from bnconform.conformance.bounds_variants import Average, Scale
+from bnconform.conformance.formats import FORMATS, DType
 
 from .coarse import (
     BETA,
@@ -202,6 +204,9 @@ def test_a_debiased_average_with_nothing_below_the_line_is_unknown(decay: float)
 
 
 def test_the_error_of_a_value_kept_in_half_precision() -> None:
-    """E + u_state (|value| + E) + eta."""
-    found = bounds_variants.kept_in_half(wide(0.25), wide(-3.0), 2.0**-4, 2.0**-6)
-    close(found, 0.25 + 2.0**-4 * (3.0 + 0.25) + 2.0**-6)
+    """E + u_state (|value| + E) + eta, and infinite from the largest value on."""
+    half = replace(
+        FORMATS[DType.FLOAT16], unit_roundoff=2.0**-4, smallest_normal=2.0**-6, largest=8
+    )
+    found = bounds_variants.kept_in_half(wide(0.25, 0.25), wide(-3.0, 7.75), half)
+    close(found, [0.25 + 2.0**-4 * (3.0 + 0.25) + 2.0**-6, math.inf])
