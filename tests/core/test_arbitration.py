@@ -109,3 +109,56 @@ def test_both_arithmetics_walk_to_the_same_values_and_bounds(demand: str) -> Non
     # A NaN among the inputs is no question of precision, so there is nothing to settle.
     hides_nan = getattr(case.variant, "hidden", None) is Hidden.NAN
     assert (settled > 0) != hides_nan
+
+
+def test_inputs_beyond_the_range_ask_whatever_the_ratio() -> None:
+    """Double-double may have lost everything without showing it."""
+    want = _mean()
+    exact = replace(want, value=Rational(want.value), exact=None)
+    asked = []
+
+    def settle() -> Expectation:
+        asked.append(True)
+        return exact
+
+    answer = _at(want, 0.1)
+    compare(answer, replace(want, exact=settle, in_range=True))
+    assert not asked
+    compare(answer, replace(want, exact=settle, in_range=False))
+    assert asked
+
+
+def test_only_undecided_elements_change_their_ratio() -> None:
+    """The others keep what double-double said, right or wrong."""
+    want = _mean()
+    borderline = np.asarray(want.value.hi + want.bound)
+    bound = np.abs(borderline - want.value.hi - want.value.lo)
+    moved = Rational(want.value) + 2 * bound
+    answer = borderline.copy()
+    answer[1:] = want.value.hi[1:]
+    settled = replace(want, value=moved, bound=bound, exact=None)
+    verdict = compare(answer, replace(want, bound=bound, exact=lambda: settled))
+    # Element 0 moves from 1 to 1 bound on the other side; 1 and 2 would move from 0 to 2.
+    assert verdict.measure is not None
+    assert verdict.measure.ratio == pytest.approx(1.0)
+
+
+def test_an_answer_that_is_not_finite_is_no_question_of_precision() -> None:
+    """NaN for a finite value diverges without a second opinion."""
+
+    def never() -> Expectation:
+        pytest.fail("asked about NaN")
+
+    want = replace(_mean(), exact=never)
+    answer = np.full_like(want.value.hi, np.nan)
+    assert isinstance(compare(answer, want), Diverges)
+
+
+def test_exact_arithmetic_must_be_exact() -> None:
+    """A double-double in its place would decide nothing."""
+    want = _mean()
+    wrong = replace(want, exact=lambda: want, in_range=False)
+    with pytest.raises(
+        TypeError, match=r"^an exact expectation must hold rationals, got DoubleDouble$"
+    ):
+        compare(_at(want, 0.1), wrong)

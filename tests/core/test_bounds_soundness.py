@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,10 +201,10 @@ def test_the_numpy_reference_conforms_on_the_planned_cases() -> None:
         if case.smallest_count == 0 or reference.capabilities.unsupported(case) is not None:
             continue
         trial = make_trial(case)
-        layer = reference.build(case, trial.inputs.parameters)
+        layer: Any = reference.build(case, trial.inputs.parameters)
         call = layer.infer if case.mode is Mode.INFERENCE else layer.train
         with np.errstate(all="ignore"):
-            steps = tuple(call(step.x, step.dy) for step in trial.inputs.steps)
+            steps = tuple(call(step.x, step.dy, **step.extras) for step in trial.inputs.steps)
             after = None
             if case.mode is Mode.TRAIN:
                 after = layer.infer(trial.inputs.inference.x, trial.inputs.inference.dy)
