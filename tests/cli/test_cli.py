@@ -162,7 +162,10 @@ def test_smoke_tells_an_adapter_writer_what_to_mend(
     assert message in done.stdout + done.stderr
 
 
-def test_the_committed_standard_is_the_generated_one() -> None:
-    """docs/spec.md is what `bnconform spec --markdown` prints."""
-    committed = Path(__file__).parents[2] / "docs" / "spec.md"
-    assert committed.read_text(encoding="utf-8") == bnconform("spec", "--markdown").stdout
+@pytest.mark.parametrize(
+    ("page", "option"), [("spec.md", "--markdown"), ("parameters.md", "--parameters")]
+)
+def test_a_committed_page_is_the_generated_one(page: str, option: str) -> None:
+    """docs/ holds what `bnconform spec` prints."""
+    committed = Path(__file__).parents[2] / "docs" / page
+    assert committed.read_text(encoding="utf-8") == bnconform("spec", option).stdout

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bnconform.cli.answers_page import answers_page
 from bnconform.cli.errors import user_errors
 from bnconform.cli.seeds_page import seeds_page
 from bnconform.conformance.clauses import CLAUSES
@@ -22,5 +23,5 @@ def report(
     with user_errors(ReportError):
         # Reading first: a run that cannot be read should not wait for TensorFlow.
         load_runs(runs)
-        index = build_report(runs, out, CLAUSES, extra_pages=(seeds_page(),))
+        index = build_report(runs, out, CLAUSES, extra_pages=(answers_page(), seeds_page()))
     typer.echo(f"open {index}")

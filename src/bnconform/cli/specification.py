@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bnconform.cli.errors import user_errors
+from bnconform.conformance.answers import answers_markdown
 from bnconform.conformance.clauses import CLAUSES, Clause, clause
 from bnconform.conformance.coverage import cases_per_clause
 from bnconform.conformance.document import spec_markdown
@@ -22,10 +23,13 @@ def spec(
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the whole standard as a document.")
     ] = False,
+    as_parameters: Annotated[
+        bool, typer.Option("--parameters", help="Print what every parameter of tf.layers means.")
+    ] = False,
 ) -> None:
     """Print the clauses of the standard, with the number of quick cases that exercise each."""
-    if as_markdown:
-        typer.echo(spec_markdown(), nl=False)
+    if as_markdown or as_parameters:
+        typer.echo(spec_markdown() if as_markdown else answers_markdown(), nl=False)
         return
     with user_errors():
         chosen = [clause(clause_id)] if clause_id else list(CLAUSES)
