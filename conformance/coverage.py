@@ -20,6 +20,7 @@ from .dialect import (
 from .evidence import clause_for, holds_non_finite
 from .expectation import Conventions
 from .experiments.registry import EXPERIMENTS
+from .malformed import RULES
 from .plan import PROFILES, plan_cases
 from .seeds import question
 
@@ -41,6 +42,10 @@ _OWN_WAYS = (
 """Conventions that have clauses of their own."""
 
 
+OF_EVERY_MALFORMED_CALL = ("BN-REJECT-10", "BN-REJECT-11")
+"""That the message is clear, and that the process survives."""
+
+
 def cases_per_clause(seed: int = 0) -> dict[str, int]:
     """Clause id -> number of cases of the quick profile that are evidence for it."""
     profile = PROFILES["quick"]
@@ -49,6 +54,8 @@ def cases_per_clause(seed: int = 0) -> dict[str, int]:
         counts.update(clauses_of(case))
     for experiment in EXPERIMENTS.values():
         counts.update(set(experiment.clauses.values()))
+    for rule in RULES.values():
+        counts.update((rule.clause, *OF_EVERY_MALFORMED_CALL))
     # The clauses about sizes are exercised by the question's calls, which no array can express.
     counts.update(case.clause for case in question.CASES)
     return {clause.id: counts[clause.id] for clause in CLAUSES}
