@@ -37,6 +37,7 @@ from bnconform.conformance.dialect import (
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import DType
+from bnconform.conformance.malformation import Malformation
 from bnconform.conformance.variant import Synchronized, VariantKind
 
 _DOCS = "https://docs.kidger.site/equinox/api/nn/normalisation/#equinox.nn.BatchNorm"
@@ -84,6 +85,19 @@ class _Equinox:
         modes=frozenset(Mode),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
         partial_affine=False,
+        # There is no axis to give, and weights are put in place as they are.
+        passes_on=frozenset(
+            {
+                Malformation.RANK_TOO_LOW,
+                Malformation.OTHER_CHANNELS,
+                Malformation.ONE_CHANNEL,
+                Malformation.NEGATIVE_EPSILON,
+                Malformation.ZERO_EPSILON,
+                Malformation.DECAY_ABOVE_ONE,
+                Malformation.NEGATIVE_DECAY,
+                Malformation.INTEGER_INPUT,
+            }
+        ),
         variants=frozenset({VariantKind.PLAIN, VariantKind.SYNCHRONIZED}),
         half_parameters=True,
         notes={
@@ -138,14 +152,15 @@ class _Equinox:
         axis, replicas = settings
         affine, stored = variables
         names = _NAMES if replicas > 1 else _NAMES[1:]
-        made = self._make(names, scalars, affine, stored[1].dtype, x.shape[axis])
+        made = self._make(names, scalars, affine, stored[1].dtype, len(stored[1]))
 
         def forward(affine: Any, x: Any) -> Any:
-            moved = self.jax.numpy.moveaxis(x, axis, 1)
+            moved = x if axis == 1 else self.jax.numpy.moveaxis(x, axis, 1)
             sizes = (replicas, len(moved) // replicas) if replicas > 1 else (len(moved),)
             shards = moved.reshape(*sizes, *moved.shape[1:])
             y, new = self._call(made, names, affine, stored, shards, inference=inference)
-            return self.jax.numpy.moveaxis(y.reshape(moved.shape), 1, axis), new
+            y = y.reshape(len(moved), *y.shape[len(sizes) :])
+            return y if axis == 1 else self.jax.numpy.moveaxis(y, 1, axis), new
 
         y, pull, new = self.jax.vjp(forward, affine, x, has_aux=True)
         # The upstream gradient has the format of the output, which holds its values exactly.

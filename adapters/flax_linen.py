@@ -19,6 +19,7 @@ from bnconform.conformance.contract import (
     Parameters,
     Quantity,
     Step,
+    UnsupportedError,
 )
 from bnconform.conformance.dialect import (
     Claim,
@@ -32,12 +33,15 @@ from bnconform.conformance.dialect import (
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import DType
+from bnconform.conformance.malformation import Malformation
+from bnconform.conformance.variant import Synchronized, VariantKind
 
 _DOCS = (
     "https://flax-linen.readthedocs.io/en/latest/api_reference/flax.linen/layers.html"
     "#flax.linen.BatchNorm"
 )
 _SOURCE = "flax/linen/normalization.py: "
+_REPLICAS = "replicas"
 
 
 class FlaxLinen:
@@ -77,9 +81,16 @@ class FlaxLinen:
         axes=Axes.ANY_SET,
         modes=frozenset(Mode),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
+        passes_on=frozenset(Malformation),
+        variants=frozenset({VariantKind.PLAIN, VariantKind.MASKED, VariantKind.SYNCHRONIZED}),
         notes={
             "cumulative": "momentum is a number",
             "quantities": "the batch statistics are not returned",
+            "variants": "replicas under jax.vmap hold equal shares; a mask is boolean, and there"
+            " are no weights",
+            "half_parameters": _SOURCE + "with param_dtype in half, batch_stats are created in"
+            " float32 and become float32 at the first update, whatever they were;"
+            " force_float32_reductions=False keeps them in half by computing in half",
         },
     )
 
@@ -95,14 +106,27 @@ class FlaxLinen:
         self.step = jax.jit(self._step, static_argnums=(0, 1))
 
     def build(self, case: Case, parameters: Parameters) -> _Layer:
-        """The compiled step, and the collections ``params`` and ``batch_stats``."""
+        """The compiled step, and the collections ``params`` and ``batch_stats``.
+
+        :class:`UnsupportedError` where replicas would hold unequal shares.
+        """
+        if isinstance(case.variant, Synchronized) and case.variant.uneven:
+            msg = "no replicas with unequal shares: jax.vmap splits an axis evenly"
+            raise UnsupportedError(msg)
         return _Layer(self.step, case, parameters)
 
     def _step(
-        self, settings: Any, use_running_average: Any, scalars: Any, variables: Any, x: Any, dy: Any
+        self,
+        settings: Any,
+        use_running_average: Any,
+        scalars: Any,
+        variables: Any,
+        x: Any,
+        dy: Any,
+        mask: Any,
     ) -> Any:
         """y, the new ``batch_stats``, and the gradients of sum(y dy) by ``params`` and x."""
-        axis, use_scale, use_bias = settings
+        axis, use_scale, use_bias, replicas = settings
         epsilon, momentum = scalars
         stats = variables["batch_stats"]
         layer = self.linen.BatchNorm(
@@ -113,10 +137,23 @@ class FlaxLinen:
             use_scale=use_scale,
             use_bias=use_bias,
             param_dtype=stats["mean"].dtype,
+            axis_name=_REPLICAS if replicas > 1 else None,
         )
 
+        def apply(params: Any, x: Any) -> Any:
+            collections = {"params": params, "batch_stats": stats}
+            return layer.apply(collections, x, mask=mask, mutable=["batch_stats"])
+
         def forward(params: Any, x: Any) -> Any:
-            return layer.apply({"params": params, "batch_stats": stats}, x, mutable=["batch_stats"])
+            if replicas == 1:
+                return apply(params, x)
+            shards = x.reshape(replicas, x.shape[0] // replicas, *x.shape[1:])
+            # out_axes=None: JAX refuses a state that differs from replica to replica.
+            spread = self.jax.vmap(
+                lambda shard: apply(params, shard), axis_name=_REPLICAS, out_axes=(0, None)
+            )
+            y, new = spread(shards)
+            return y.reshape(x.shape), new
 
         y, pull, new = self.jax.vjp(forward, variables["params"], x, has_aux=True)
         # The upstream gradient has the format of the output, which holds its values exactly.
@@ -128,7 +165,7 @@ class _Layer:
 
     def __init__(self, step: Any, case: Case, parameters: Parameters) -> None:
         self.step, self.case = step, case
-        self.settings = (case.feature_axes, case.scale, case.center)
+        self.replicas = case.variant.replicas if isinstance(case.variant, Synchronized) else 1
         # Python floats, as users give them: JAX keeps 1 - momentum in double precision until it
         # meets an array. None comes outside training alone, where the momentum is not used.
         self.scalars = (case.epsilon, 0.99 if case.decay is None else case.decay)
@@ -136,18 +173,23 @@ class _Layer:
         self.params = {name: value for name, value in named.items() if value is not None}
         self.stats: Any = {"mean": parameters.running_mean, "var": parameters.running_var}
 
-    def train(self, x: Array, dy: Array) -> Step:
+    def train(self, x: Array, dy: Array, *, weights: Array | None = None) -> Step:
         """Normalize by the batch, or by the running average where the case freezes the layer."""
-        return self._call(x, dy, use_running_average=self.case.mode is Mode.FROZEN)
+        if self.case.mode is Mode.FROZEN:
+            return self.infer(x, dy)
+        return self._call(x, dy, weights, self.replicas, use_running_average=False)
 
     def infer(self, x: Array, dy: Array) -> Step:
         """Normalize by the running average."""
-        return self._call(x, dy, use_running_average=True)
+        return self._call(x, dy, None, 1, use_running_average=True)
 
-    def _call(self, x: Array, dy: Array, *, use_running_average: bool) -> Step:
+    def _call(
+        self, x: Array, dy: Array, mask: Array | None, replicas: int, *, use_running_average: bool
+    ) -> Step:
+        settings = (self.case.feature_axes, self.case.scale, self.case.center, replicas)
         variables = {"params": self.params, "batch_stats": self.stats}
         y, self.stats, grads, dx = self.step(
-            self.settings, use_running_average, self.scalars, variables, x, dy
+            settings, use_running_average, self.scalars, variables, x, dy, mask
         )
         return Step(
             y=np.array(y),

@@ -36,6 +36,7 @@ from bnconform.conformance.dialect import (
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import DType
+from bnconform.conformance.malformation import Malformation
 from bnconform.conformance.variant import Synchronized, VariantKind
 
 _DOCS = "https://dm-haiku.readthedocs.io/en/latest/api.html#batchnorm"
@@ -86,6 +87,9 @@ class HaikuBatchNorm:
         axes=Axes.ANY_SET,
         modes=frozenset(Mode),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
+        # There are only axes to reduce over, and those that a case gives are never malformed.
+        passes_on=frozenset(Malformation)
+        - {Malformation.AXIS_OUT_OF_RANGE, Malformation.AXIS_REPEATED},
         variants=frozenset(
             {
                 VariantKind.PLAIN,
@@ -210,19 +214,23 @@ class _Layer:
             x,
             dy,
         )
-        shape, grads = self.case.feature_shape, grads.get("bn", {})
+        grads = grads.get("bn", {})
         return Step(
             y=np.array(y),
             running_mean=None if untracked else self._statistic(_MEAN),
             running_var=None if untracked else self._statistic(_VAR),
             dx=np.array(dx),
-            dgamma=np.array(grads["scale"]).reshape(shape) if self.case.scale else None,
-            dbeta=np.array(grads["offset"]).reshape(shape) if self.case.center else None,
+            dgamma=self._narrow(grads["scale"]) if self.case.scale else None,
+            dbeta=self._narrow(grads["offset"]) if self.case.center else None,
         )
 
     def _statistic(self, name: str) -> Array:
         """The average that inference reads, in the shape of the features."""
-        return np.array(self.state[name]["average"]).reshape(self.case.feature_shape)
+        return self._narrow(self.state[name]["average"])
+
+    def _narrow(self, values: Any) -> Array:
+        """A wide array without the reduction axes, all of size 1."""
+        return np.array(values).squeeze(self.case.reduction_axes)
 
 
 def _axes(case: Case) -> tuple[str, Any]:

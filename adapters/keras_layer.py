@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from bnconform.adapters.torch_arrays import THREADS, to_numpy, to_torch
+from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     BATCH_STATISTICS,
@@ -22,6 +22,7 @@ from bnconform.conformance.contract import (
     Parameters,
     Quantity,
     Step,
+    UnsupportedError,
 )
 from bnconform.conformance.dialect import (
     Claim,
@@ -35,6 +36,8 @@ from bnconform.conformance.dialect import (
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import DType
+from bnconform.conformance.malformation import Malformation
+from bnconform.conformance.variant import Masked, Renorm, VariantKind
 
 _DOCS = "https://keras.io/api/layers/normalization_layers/batch_normalization/"
 _SOURCE = "keras/src/layers/normalization/batch_normalization.py: "
@@ -59,17 +62,32 @@ _CAPABILITIES = Capabilities(
     axes=Axes.ANY_ONE,
     modes=frozenset(Mode),
     quantities=frozenset(Quantity) - BATCH_STATISTICS,
+    # The axis is one integer.
+    passes_on=frozenset(Malformation) - {Malformation.AXIS_REPEATED},
+    variants=frozenset({VariantKind.PLAIN, VariantKind.RENORM, VariantKind.MASKED}),
+    half_parameters=True,
     notes={
         "axes": _DOCS + ": axis is one integer",
         "cumulative": _DOCS + ": momentum is a number",
+        "variants": _DOCS + ": renorm, and mask for the last axis; weights and adjustments there"
+        " are none, and synchronized=True needs several devices",
         "quantities": "the layer returns no batch statistics; a frozen layer's parameters have no"
         " gradient on PyTorch, where trainable=False clears requires_grad",
     },
 )
-_POLICIES = {DType.FLOAT16: "mixed_float16", DType.BFLOAT16: "mixed_bfloat16"}
+_MIXED = {DType.FLOAT16: "mixed_float16", DType.BFLOAT16: "mixed_bfloat16"}
 
 Tensors: TypeAlias = dict[str, Any]
 """Arrays of a backend under the names of :class:`Step`'s fields."""
+
+_STATE = {
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+    "moving_stddev": "running_stddev",
+    "renorm_mean": "renorm_mean",
+    "renorm_stddev": "renorm_stddev",
+}
+"""The layer's variables that are not trained, in the order of their making -> what they hold."""
 
 
 class _Keras:
@@ -100,7 +118,16 @@ class _Keras:
         raise NotImplementedError
 
     def make(self, case: Case, parameters: Parameters) -> Any:
-        """A built layer with these parameters and this state."""
+        """A built layer with these parameters and this state.
+
+        :class:`UnsupportedError` for a mask over another axis than Keras puts it on.
+        """
+        if isinstance(case.variant, Masked) and case.channel_axes[0] != case.rank - 1:
+            msg = (
+                "a mask has no feature axis, and _moments puts it last: expand_dims(mask, axis=-1)"
+            )
+            raise UnsupportedError(msg)
+        half = case.half_parameters
         layer = self.keras.layers.BatchNormalization(
             axis=case.feature_axes[0],
             # None comes outside training alone, where the momentum is not used.
@@ -108,16 +135,13 @@ class _Keras:
             epsilon=case.epsilon,
             center=case.center,
             scale=case.scale,
-            dtype=_POLICIES.get(case.dtype, case.dtype.value),
+            dtype=case.dtype.value if half else _MIXED.get(case.dtype, case.dtype.value),
             trainable=case.mode is not Mode.FROZEN,
+            **_renorm(case),
         )
         layer.build(case.shape if 0 in case.channel_axes else (None, *case.shape[1:]))
-        layer.moving_mean.assign(parameters.running_mean)
-        layer.moving_variance.assign(parameters.running_var)
-        if layer.gamma is not None:
-            layer.gamma.assign(parameters.gamma)
-        if layer.beta is not None:
-            layer.beta.assign(parameters.beta)
+        for name, value in _variables(parameters).items():
+            getattr(layer, name).assign(value)
         return layer
 
 
@@ -154,11 +178,11 @@ class KerasTensorflow(_Keras):
 
         layer = self.make(case, parameters)
 
-        def call(x: Array, dy: Array, *, training: bool) -> Tensors:
+        def call(x: Array, dy: Array, mask: Array | None, *, training: bool) -> Tensors:
             sources = {"dx": tf.constant(x)} | _affine(layer)
             with tf.GradientTape() as tape:
                 tape.watch(sources)
-                y = layer(sources["dx"], training=training)
+                y = layer(sources["dx"], training=training, mask=mask)
             grads: Tensors = tape.gradient(y, sources, output_gradients=tf.constant(dy))
             return {"y": y} | grads
 
@@ -189,10 +213,11 @@ class KerasTorch(_Keras):
 
         layer = self.make(case, parameters)
 
-        def call(x: Array, dy: Array, *, training: bool) -> Tensors:
-            affine = {name: value for name, value in _affine(layer).items() if value.requires_grad}
-            sources = {"dx": to_torch(torch, x).requires_grad_()} | affine
-            y = layer(sources["dx"], training=training)
+        def call(x: Array, dy: Array, mask: Array | None, *, training: bool) -> Tensors:
+            leaf = to_leaf(torch, x)
+            sources = {"dx": leaf} | _affine(layer)
+            sources = {name: source for name, source in sources.items() if is_variable(source)}
+            y = layer(leaf, training=training, mask=None if mask is None else to_torch(torch, mask))
             upstream = to_torch(torch, dy).to(y.device)
             grads = torch.autograd.grad(y, list(sources.values()), upstream)
             return {"y": y} | dict(zip(sources, grads, strict=True))
@@ -206,6 +231,20 @@ class KerasJax(_Keras):
     name: ClassVar[str] = "keras.jax"
     backend: ClassVar[str] = "jax"
     environment: ClassVar[dict[str, str]] = {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1"}
+    capabilities: ClassVar[Capabilities] = replace(
+        _CAPABILITIES,
+        # Values and scalars are arguments of a compiled step; no constructor and no assignment
+        # sees those of every case.
+        passes_on=frozenset(
+            {
+                Malformation.RANK_TOO_LOW,
+                Malformation.OTHER_CHANNELS,
+                Malformation.ONE_CHANNEL,
+                Malformation.AXIS_OUT_OF_RANGE,
+                Malformation.INTEGER_INPUT,
+            }
+        ),
+    )
 
     def __init__(self) -> None:
         """Import Keras on JAX, and prepare a cache of compiled steps."""
@@ -228,14 +267,16 @@ class KerasJax(_Keras):
 
         layer = self.make(case, parameters)
 
-        def step(training: Any, scalars: Any, affine: Any, state: Any, x: Any, dy: Any) -> Any:
+        def step(
+            training: Any, scalars: Any, affine: Any, state: Any, x: Any, dy: Any, mask: Any
+        ) -> Any:
             # Traced, so that other values of epsilon and momentum do not compile anew.
             layer.epsilon, layer.momentum = scalars
 
             def forward(affine: list[Any], x: Any) -> Any:
                 trainable, fixed = (affine, state) if layer.trainable else ([], affine + state)
-                y, fixed = layer.stateless_call(trainable, fixed, x, training=training)
-                return y, fixed[-2:]
+                y, fixed = layer.stateless_call(trainable, fixed, x, training=training, mask=mask)
+                return y, fixed[-len(state) :]
 
             y, pull, new_state = jax.vjp(forward, affine, x, has_aux=True)
             return y, new_state, *pull(dy)
@@ -251,16 +292,16 @@ class _Layer:
     ) -> None:
         self.call, self.layer, self.numpy = call, layer, numpy
 
-    def train(self, x: Array, dy: Array) -> Step:
+    def train(self, x: Array, dy: Array, *, weights: Array | None = None) -> Step:
         """Call with training=True; a frozen layer decides for itself what that means."""
-        return self._step(x, dy, training=True)
+        return self._step(x, dy, _mask(weights), training=True)
 
     def infer(self, x: Array, dy: Array) -> Step:
         """Call with training=False."""
-        return self._step(x, dy, training=False)
+        return self._step(x, dy, None, training=False)
 
-    def _step(self, x: Array, dy: Array, *, training: bool) -> Step:
-        found = self.call(x, dy, training=training)
+    def _step(self, x: Array, dy: Array, mask: Array | None, *, training: bool) -> Step:
+        found = self.call(x, dy, mask, training=training)
         found["running_mean"] = self.layer.moving_mean.value
         found["running_var"] = self.layer.moving_variance.value
         return Step(**{name: self.numpy(t) for name, t in found.items() if t is not None})
@@ -271,24 +312,26 @@ class _StatelessLayer:
 
     def __init__(self, step: Callable[..., Any], case: Case, parameters: Parameters) -> None:
         self.step = step
-        named = {"dgamma": parameters.gamma, "dbeta": parameters.beta}
-        self.affine = {name: value for name, value in named.items() if value is not None}
-        self.state: list[Any] = [parameters.running_mean, parameters.running_var]
+        values = _variables(parameters)
+        self.affine = {f"d{name}": values[name] for name in ("gamma", "beta") if name in values}
+        self.state: list[Any] = [values[name] for name in _STATE if name in values]
         # Python floats, as users give them: JAX keeps 1 - momentum in double precision until it
         # meets an array.
         self.scalars = (case.epsilon, 0.99 if case.decay is None else case.decay)
 
-    def train(self, x: Array, dy: Array) -> Step:
+    def train(self, x: Array, dy: Array, *, weights: Array | None = None) -> Step:
         """Call with training=True; a frozen layer decides for itself what that means."""
-        return self._step(x, dy, training=True)
+        return self._step(x, dy, _mask(weights), training=True)
 
     def infer(self, x: Array, dy: Array) -> Step:
         """Call with training=False."""
-        return self._step(x, dy, training=False)
+        return self._step(x, dy, None, training=False)
 
-    def _step(self, x: Array, dy: Array, *, training: bool) -> Step:
+    def _step(self, x: Array, dy: Array, mask: Array | None, *, training: bool) -> Step:
         affine = list(self.affine.values())
-        y, self.state, grads, dx = self.step(training, self.scalars, affine, self.state, x, dy)
+        y, self.state, grads, dx = self.step(
+            training, self.scalars, affine, self.state, x, dy, mask
+        )
         return Step(
             y=np.array(y),
             running_mean=np.array(self.state[0]),
@@ -296,6 +339,31 @@ class _StatelessLayer:
             dx=np.array(dx),
             **{name: np.array(grad) for name, grad in zip(self.affine, grads, strict=True)},
         )
+
+
+def _renorm(case: Case) -> dict[str, Any]:
+    """The arguments that ask for batch renormalization, if any."""
+    variant = case.variant
+    if not isinstance(variant, Renorm):
+        return {}
+    limits = {"rmin": variant.r_min, "rmax": variant.r_max, "dmax": variant.d_max}
+    return {
+        "renorm": True,
+        "renorm_clipping": {name: each for name, each in limits.items() if each is not None},
+        "renorm_momentum": variant.decay,
+    }
+
+
+def _variables(parameters: Parameters) -> dict[str, Array]:
+    """What the layer's variables start from, by their names."""
+    held = {name: getattr(parameters, field) for name, field in _STATE.items()}
+    held |= {"gamma": parameters.gamma, "beta": parameters.beta}
+    return {name: value for name, value in held.items() if value is not None}
+
+
+def _mask(weights: Array | None) -> Array | None:
+    """A mask as Keras takes it: without the last axis, that of the features."""
+    return None if weights is None else weights.squeeze(-1)
 
 
 def _affine(layer: Any) -> Tensors:

@@ -29,6 +29,7 @@ from bnconform.conformance.dialect import (
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import DType
+from bnconform.conformance.malformation import Malformation
 
 _RAW = "https://www.tensorflow.org/api_docs/python/tf/raw_ops/FusedBatchNormV3"
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/compat/v1/nn/fused_batch_norm"
@@ -68,6 +69,9 @@ class TfFused:
         axes=Axes.CHANNEL_OR_LAST,
         modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
         quantities=frozenset(Quantity),
+        # There is no axis to give, only a data format.
+        passes_on=frozenset(Malformation)
+        - {Malformation.AXIS_OUT_OF_RANGE, Malformation.AXIS_REPEATED},
         notes={
             "dtypes": "double is not in the list of allowed values: half, bfloat16, float",
             "ranks": "input must be 4-dimensional",
@@ -151,7 +155,8 @@ class _Layer:
             batch_var=batch[1],
             running_mean=self.mean.numpy(),
             running_var=self.var.numpy(),
-            dx=dx.numpy(),
+            # Integers, were they taken, would have no gradient.
+            dx=None if dx is None else dx.numpy(),
             dgamma=dgamma.numpy() if self.case.scale else None,
             dbeta=dbeta.numpy() if self.case.center else None,
         )

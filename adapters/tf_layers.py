@@ -35,12 +35,29 @@ from bnconform.conformance.dialect import (
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import DType
+from bnconform.conformance.malformation import Malformation
 
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/compat/v1/layers/BatchNormalization"
 _LAYER = "tf_keras/src/layers/normalization/batch_normalization.py: BatchNormalizationBase"
 _IDLE_PROGRAMS = 32
 """Programs kept for the next layer of the same plan. A campaign asks the cases of one signature in
 a row; building a program costs far more than running it, and keeping one takes megabytes."""
+
+
+_PASSES_ON = frozenset(
+    {
+        Malformation.RANK_TOO_LOW,
+        Malformation.OTHER_CHANNELS,
+        Malformation.ONE_CHANNEL,
+        Malformation.AXIS_OUT_OF_RANGE,
+        Malformation.AXIS_REPEATED,
+        Malformation.NEGATIVE_EPSILON,
+        Malformation.ZERO_EPSILON,
+        Malformation.DECAY_ABOVE_ONE,
+        Malformation.NEGATIVE_DECAY,
+    }
+)
+"""Variables get their shape from the layer, and the dtype of the input is that of the plan."""
 
 
 def _dialect(running: Claim[RunningVariance], variance: Claim[VarianceAlgorithm]) -> Dialect:
@@ -156,6 +173,7 @@ class TfLayersFused(_TfLayers):
         axes=Axes.CHANNEL_OR_LAST,
         modes=frozenset(Mode),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
+        passes_on=_PASSES_ON,
         notes={
             "dtypes": "_fused_can_be_used: float64 is built unfused",
             "ranks": "build: self.fused = rank in (4, 5) and ...",
@@ -187,6 +205,7 @@ class TfLayersUnfused(_TfLayers):
         axes=Axes.ANY_SET,
         modes=frozenset(Mode),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
+        passes_on=_PASSES_ON,
         notes={
             "quantities": "the layer has no output for the batch statistics",
             "cumulative": "momentum is one number",
@@ -228,16 +247,25 @@ class _Program:
 
     def __init__(self, tf: Any, graph: Any, layer: Any, plan: _Plan) -> None:
         v1 = tf.compat.v1
-        self.x, self.dy = (v1.placeholder(plan.dtype.value, plan.shape) for _ in range(2))
+        self.x, self.dy = (v1.placeholder(plan.dtype.value, None) for _ in range(2))
         self.training = v1.placeholder(tf.bool, [])
-        y = layer(self.x, training=self.training)
-        sources = {"dx": self.x, "dgamma": layer.gamma, "dbeta": layer.beta}
+        # What comes from an input pipeline has the shape that the program says, unchecked. Feeding
+        # a placeholder of that shape would check it before the layer sees it.
+        x, dy = tf.identity(self.x), tf.identity(self.dy)
+        x.set_shape(plan.shape)
+        dy.set_shape(plan.shape)
+        y = layer(x, training=self.training)
+        sources = {"dx": x, "dgamma": layer.gamma, "dbeta": layer.beta}
         sources = {name: source for name, source in sources.items() if source is not None}
-        gradients = tf.gradients(y, list(sources.values()), grad_ys=self.dy)
+        gradients = tf.gradients(y, list(sources.values()), grad_ys=dy)
         call = {"y": y, **dict(zip(sources, gradients, strict=True))}
         updates = v1.get_collection(v1.GraphKeys.UPDATE_OPS)
         self.infer = self._then_state(tf, layer, call, [])
         self.train = self._then_state(tf, layer, call, updates)
+        self.forward = {
+            training: self._then_state(tf, layer, {"y": y}, updates if training else [])
+            for training in (True, False)
+        }
         variables = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
         self.values = [None if v is None else v1.placeholder(v.dtype, v.shape) for v in variables]
         pairs = zip(variables, self.values, strict=True)
@@ -258,9 +286,11 @@ class _Program:
         feeds = {at: v.reshape(at.shape) for at, v in values if at is not None and v is not None}
         self.session.run(self.assign, feeds)
 
-    def run(self, fetches: Any, x: Array, dy: Array, *, training: bool) -> dict[str, Array]:
-        """One call of the session."""
-        feeds = {self.x: x, self.dy: dy, self.training: training}
+    def run(
+        self, fetches: Any, x: Array, dy: Array | None, *, training: bool
+    ) -> dict[str, Array]:
+        """One call of the session; without ``dy``, the fetches must not need it."""
+        feeds = {self.x: x, self.training: training} | ({} if dy is None else {self.dy: dy})
         found: dict[str, Array] = self.session.run(fetches, feeds)
         return found
 
@@ -279,6 +309,11 @@ class _Layer:
     def infer(self, x: Array, dy: Array) -> Step:
         """Run the graph with ``training`` false, and no update operations."""
         return self._step(self.program.run(self.program.infer, x, dy, training=False))
+
+    def forward(self, x: Array, *, training: bool) -> Step:
+        """Only the output, together with the update operations in training."""
+        fetches = self.program.forward[training]
+        return self._step(self.program.run(fetches, x, None, training=training))
 
     def _step(self, found: dict[str, Array]) -> Step:
         """Statistics of several axes have the rank of the input, like (1, 3, 2, 1)."""

@@ -30,6 +30,7 @@ from bnconform.conformance.dialect import (
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import DType
+from bnconform.conformance.malformation import Malformation
 
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/nn/"
 _SOURCE = "tensorflow/python/ops/nn_impl.py: "
@@ -68,6 +69,17 @@ class TfNn:
         axes=Axes.ANY_SET,
         modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
         quantities=frozenset(Quantity) - RUNNING_STATISTICS - {Quantity.Y_INFER},
+        # The function takes neither axes nor a momentum, and parameters of any shape that fits.
+        passes_on=frozenset(
+            {
+                Malformation.RANK_TOO_LOW,
+                Malformation.OTHER_CHANNELS,
+                Malformation.ONE_CHANNEL,
+                Malformation.NEGATIVE_EPSILON,
+                Malformation.ZERO_EPSILON,
+                Malformation.INTEGER_INPUT,
+            }
+        ),
         notes={
             "dtypes": "half precision in inference only: cannot compute Mul as input #1(zero-based)"
             " was expected to be a half tensor but is a float tensor",
@@ -140,11 +152,12 @@ class _Layer:
             y=y.numpy(),
             batch_mean=self._narrow(mean) if by_batch else None,
             batch_var=self._narrow(var) if by_batch else None,
-            dx=found["x"].numpy(),
+            # Integers have no gradient.
+            dx=None if found["x"] is None else found["x"].numpy(),
             dgamma=self._narrow(found.get("gamma")),
             dbeta=self._narrow(found.get("beta")),
         )
 
     def _narrow(self, values: Any) -> Array | None:
-        """A wide tensor as an array of the case's ``feature_shape``."""
-        return None if values is None else values.numpy().reshape(self.case.feature_shape)
+        """A wide tensor without the reduction axes, all of size 1."""
+        return None if values is None else values.numpy().squeeze(self.case.reduction_axes)

@@ -29,6 +29,17 @@ def to_torch(torch: Any, array: Array) -> Any:
     return torch.from_numpy(array)
 
 
+def to_leaf(torch: Any, array: Array) -> Any:
+    """The same as a variable, where PyTorch can differentiate by it: integers it takes as data."""
+    leaf = to_torch(torch, array)
+    return leaf.requires_grad_() if leaf.is_floating_point() else leaf
+
+
+def is_variable(tensor: Any) -> bool:
+    """Whether there is such a tensor and it asks for its gradient."""
+    return tensor is not None and bool(tensor.requires_grad)
+
+
 def to_numpy(torch: Any, tensor: Any) -> Array:
     """The tensor's values in its own format, in an array that later calls cannot change."""
     tensor = tensor.detach().cpu()

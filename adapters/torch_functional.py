@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bnconform.adapters.torch_arrays import THREADS, to_numpy, to_torch
+from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     BATCH_STATISTICS,
@@ -23,9 +23,12 @@ from bnconform.conformance.dialect import (
     MomentumSense,
     Policy,
     RunningVariance,
+    SavedStatistics,
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import DType
+from bnconform.conformance.malformation import Malformation
+from bnconform.conformance.variant import VariantKind
 
 _DOCS = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.batch_norm.html"
 _LAYER = "https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html"
@@ -63,6 +66,9 @@ class TorchFunctional:
         ),
         frozen=Claim(FrozenPolicy.NONE, _DOCS + ": a function has nothing to freeze"),
         half_output=Claim(HalfOutput.INPUT, _KERNEL + "output = at::empty_like(input)"),
+        saved_statistics=Claim(
+            SavedStatistics.PARAMETERS, _KERNEL + "save_mean has param_options' format"
+        ),
     )
     capabilities: ClassVar[Capabilities] = Capabilities(
         dtypes=frozenset(DType),
@@ -70,11 +76,17 @@ class TorchFunctional:
         axes=Axes.ANY_ONE,
         modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
+        # There is no axis to give.
+        passes_on=frozenset(Malformation)
+        - {Malformation.AXIS_OUT_OF_RANGE, Malformation.AXIS_REPEATED},
+        variants=frozenset({VariantKind.PLAIN, VariantKind.UNTRACKED}),
+        half_parameters=True,
         notes={
             "axes": "channels are dimension 1; another axis is moved there as a view",
             "cumulative": "momentum is a number; averaging is the module's doing",
             "modes": "training is an argument of the call, so there is nothing to freeze",
             "quantities": "the batch statistics are not among the outputs",
+            "variants": _DOCS + ": running_mean and running_var may be None; there is no other",
         },
     )
 
@@ -96,8 +108,11 @@ class _Layer:
 
     def __init__(self, torch: Any, case: Case, parameters: Parameters) -> None:
         self.torch, self.case = torch, case
-        self.mean = to_torch(torch, parameters.running_mean.copy())
-        self.var = to_torch(torch, parameters.running_var.copy())
+        self.untracked = case.variant.kind is VariantKind.UNTRACKED
+        self.mean = self.var = None
+        if not self.untracked:
+            self.mean = to_torch(torch, parameters.running_mean.copy())
+            self.var = to_torch(torch, parameters.running_var.copy())
         named = {"weight": parameters.gamma, "bias": parameters.beta}
         self.affine = {
             name: to_torch(torch, value.copy()).requires_grad_()
@@ -112,14 +127,14 @@ class _Layer:
         return self._call(x, dy, training=True)
 
     def infer(self, x: Array, dy: Array) -> Step:
-        """Normalize by the running statistics."""
-        return self._call(x, dy, training=False)
+        """Normalize by the running statistics, or by the batch where there are none."""
+        return self._call(x, dy, training=self.untracked)
 
     def _call(self, x: Array, dy: Array, *, training: bool) -> Step:
         torch, axis = self.torch, self.case.channel_axes[0]
-        leaf = to_torch(torch, x).requires_grad_()
+        leaf = to_leaf(torch, x)
         moved = torch.nn.functional.batch_norm(
-            leaf.movedim(axis, 1),
+            leaf if axis == 1 else leaf.movedim(axis, 1),
             self.mean,
             self.var,
             training=training,
@@ -127,17 +142,17 @@ class _Layer:
             eps=self.case.epsilon,
             **self.affine,
         )
-        y = moved.movedim(1, axis)
+        y = moved if axis == 1 else moved.movedim(1, axis)
         sources = {
             "dx": leaf,
             "dgamma": self.affine.get("weight"),
             "dbeta": self.affine.get("bias"),
         }
-        wanted = {name: tensor for name, tensor in sources.items() if tensor is not None}
+        wanted = {name: each for name, each in sources.items() if is_variable(each)}
         grads = torch.autograd.grad(y, list(wanted.values()), to_torch(torch, dy))
         return Step(
             y=to_numpy(torch, y),
-            running_mean=to_numpy(torch, self.mean),
-            running_var=to_numpy(torch, self.var),
+            running_mean=None if self.mean is None else to_numpy(torch, self.mean),
+            running_var=None if self.var is None else to_numpy(torch, self.var),
             **{name: to_numpy(torch, grad) for name, grad in zip(wanted, grads, strict=True)},
         )

@@ -6,11 +6,12 @@ import inspect
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from bnconform.adapters.torch_arrays import THREADS, to_numpy, to_torch
+from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.adapters.torch_functional import TorchFunctional
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import Array, Capabilities, Parameters, Step, UnsupportedError
 from bnconform.conformance.dialect import Claim, Dialect, FrozenPolicy
+from bnconform.conformance.variant import VariantKind
 
 _DOCS = "https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html"
 
@@ -39,10 +40,15 @@ class TorchModule:
         modes=frozenset(Mode),
         quantities=TorchFunctional.capabilities.quantities,
         cumulative=True,
+        passes_on=TorchFunctional.capabilities.passes_on,
+        variants=frozenset({VariantKind.PLAIN, VariantKind.UNTRACKED}),
+        half_parameters=True,
         notes={
             "axes": "channels are dimension 1; another axis is moved there as a view",
             "partial_affine": _DOCS + ": bias=False leaves gamma alone; nothing leaves beta alone",
             "quantities": "the module returns no batch statistics",
+            "variants": "untracked is track_running_stats=False; SyncBatchNorm takes no CPU tensor:"
+            " 'expected input tensor to be on GPU or XPU'; there is no other",
         },
     )
 
@@ -66,15 +72,15 @@ class TorchModule:
             case.feature_shape[0],
             eps=case.epsilon,
             momentum=None if case.decay is None else 1.0 - case.decay,
+            track_running_stats=case.variant.kind is not VariantKind.UNTRACKED,
+            # Half precision for all of them is what .half() and .bfloat16() give.
             dtype=to_torch(torch, parameters.running_mean).dtype,
             **_affine(kind, case),
         )
-        values = {
-            "weight": parameters.gamma,
-            "bias": parameters.beta,
-            "running_mean": parameters.running_mean,
-            "running_var": parameters.running_var,
-        }
+        values = {"weight": parameters.gamma, "bias": parameters.beta}
+        if module.track_running_stats:
+            values["running_mean"] = parameters.running_mean
+            values["running_var"] = parameters.running_var
         state = {name: to_torch(torch, v) for name, v in values.items() if v is not None}
         module.load_state_dict(module.state_dict() | state)
         return _Layer(torch, case, module)
@@ -111,14 +117,16 @@ class _Layer:
 
     def _call(self, x: Array, dy: Array) -> Step:
         torch, module, axis = self.torch, self.module, self.case.channel_axes[0]
-        leaf = to_torch(torch, x).requires_grad_()
-        y = module(leaf.movedim(axis, 1)).movedim(1, axis)
+        leaf = to_leaf(torch, x)
+        y = module(leaf) if axis == 1 else module(leaf.movedim(axis, 1)).movedim(1, axis)
         parameters = {"dgamma": module.weight, "dbeta": module.bias}
-        sources = {"dx": leaf} | {name: p for name, p in parameters.items() if p is not None}
+        sources = {"dx": leaf} | parameters
+        sources = {name: source for name, source in sources.items() if is_variable(source)}
         grads = torch.autograd.grad(y, list(sources.values()), to_torch(torch, dy))
+        mean, var = module.running_mean, module.running_var
         return Step(
             y=to_numpy(torch, y),
-            running_mean=to_numpy(torch, module.running_mean),
-            running_var=to_numpy(torch, module.running_var),
+            running_mean=None if mean is None else to_numpy(torch, mean),
+            running_var=None if var is None else to_numpy(torch, var),
             **{name: to_numpy(torch, grad) for name, grad in zip(sources, grads, strict=True)},
         )

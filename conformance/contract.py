@@ -21,6 +21,7 @@ import numpy.typing as npt
 from .case import Case, Mode
 from .dialect import Dialect
 from .formats import DType
+from .malformation import Malformation
 from .variant import VariantKind
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -65,7 +66,9 @@ class Capabilities:
     whether it has a cumulative average (``decay=None``); ``partial_affine`` whether scale and
     center can be switched off one by one; ``variants`` what it offers beyond plain batch
     normalization; ``half_parameters`` whether parameters and state may be in half precision;
-    ``experiments`` the names of those it can run (see :class:`Observer`).
+    ``experiments`` the names of those it can run (see :class:`Observer`); ``passes_on`` the
+    malformed values that reach the framework as they are, so that its answer is the framework's
+    and not the adapter's.
     """
 
     dtypes: frozenset[DType]
@@ -78,6 +81,7 @@ class Capabilities:
     variants: frozenset[VariantKind] = frozenset({VariantKind.PLAIN})
     half_parameters: bool = False
     experiments: frozenset[str] = frozenset()
+    passes_on: frozenset[Malformation] = frozenset()
     notes: Mapping[str, str] = field(default_factory=dict)
     """Capability name -> where its limit comes from (an error message, a signature)."""
 
@@ -178,6 +182,18 @@ class VariantLayer(Protocol):
         ...
 
 
+class ForwardLayer(Protocol):
+    """A layer that can be called without being differentiated.
+
+    Malformed calls use that where there is one. It is needed only where a framework computes output
+    and gradients in one go, so that an error in the gradients would hide an answer.
+    """
+
+    def forward(self, x: Array, *, training: bool) -> Step:
+        """The output and the state after the call."""
+        ...
+
+
 class Adapter(Protocol):
     """One implementation under test.
 
@@ -258,6 +274,8 @@ class Raised:
     traceback: str
     seconds: float
     output: str
+    message: str = ""
+    """The message in full, as far as it is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,3 +295,16 @@ class Hung:
 
 
 Outcome: TypeAlias = Answered | Unsupported | Raised | Crashed | Hung
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What an experiment showed, by name."""
+
+    arrays: Mapping[str, Array]
+    seconds: float
+    output: str
+
+
+Observation: TypeAlias = Observed | Unsupported | Raised | Crashed | Hung
+"""What became of an experiment."""

@@ -115,6 +115,8 @@ class SavedStatistics(StrEnum):
     ACCUMULATION = "accumulation"
     INPUT = "input"
     """Rounded to the input's format: for half precision that costs most of their digits."""
+    PARAMETERS = "parameters"
+    """Rounded to the parameters' format: half precision only where they are in it, too."""
 
 
 class Arithmetic(StrEnum):

@@ -177,6 +177,8 @@ def _output(case: Case) -> str:
         return "BN-EDGE-1"
     if case.fill.kind is FillKind.CONSTANT:
         return "BN-EDGE-6"
+    if 0 in case.channel_axes:
+        return "BN-AXIS-1"
     if len(case.channel_axes) > 1:
         return "BN-TRAIN-3"
     if any(axis < 0 for axis in case.feature_axes):

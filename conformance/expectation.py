@@ -89,8 +89,12 @@ class Conventions:
 
     def precision(self, case: Case) -> Precision:
         """What a subject with these conventions computes ``case`` in."""
-        lower = case.dtype in (DType.FLOAT16, DType.BFLOAT16)
-        saved = lower and self.saved_statistics is SavedStatistics.INPUT
+        lower = {
+            SavedStatistics.ACCUMULATION: False,
+            SavedStatistics.INPUT: case.dtype in (DType.FLOAT16, DType.BFLOAT16),
+            SavedStatistics.PARAMETERS: case.half_parameters,
+        }
+        saved = lower[self.saved_statistics]
         tf32 = self.arithmetic is Arithmetic.TF32 and case.dtype is not DType.FLOAT64
         return Precision(
             accumulation=compute_format(case.dtype),

@@ -26,7 +26,7 @@ from .expectation import (
 )
 from .expecter import Expectations, Expecter
 from .fills import StepInputs
-from .variant import PLAIN, Ghost, Hidden, Masked, Renorm, Synchronized, VariantKind
+from .variant import PLAIN, Ghost, Renorm, Synchronized, VariantKind
 
 
 class WeightedExpecter(Expecter):
@@ -62,17 +62,20 @@ class WeightedExpecter(Expecter):
         return dx
 
     def by_batch(self, inputs: StepInputs) -> Expectations:
-        """As ever, but not looking at what a mask hides where that is NaN."""
+        """As ever, but not looking at what comes of a NaN or an infinity that is hidden.
+
+        It takes part in the sums of the gradients of its channel, if only times 0.
+        """
         found = super().by_batch(inputs)
-        variant = self.case.variant
-        if not (isinstance(variant, Masked) and variant.hidden is Hidden.NAN):
+        hidden = ~np.isfinite(inputs.x.astype(np.float64)) & (self.weights == 0)
+        if not hidden.any():
             return found
-        hidden = np.broadcast_to(self.weights == 0, inputs.x.shape)
+        channels = hidden.any(axis=self.axes, keepdims=True)
         found[Quantity.Y] = found[Quantity.Y].without(hidden)
-        # Every output takes part in these sums, and so does NaN.
-        for name in (Quantity.DX, Quantity.DGAMMA):
-            if name in found:
-                found[name] = found[name].without(np.ones(found[name].value.shape, bool))
+        found[Quantity.DX] = found[Quantity.DX].without(np.broadcast_to(channels, hidden.shape))
+        if Quantity.DGAMMA in found:
+            spoilt = channels.reshape(self.case.feature_shape)
+            found[Quantity.DGAMMA] = found[Quantity.DGAMMA].without(spoilt)
         return found
 
 

@@ -26,9 +26,11 @@ WHERE_FIELDS = (
     "rank", "dtype", "fill", "mode", "layout", "upstream_layout", "layouts", "steps", "center",
     "scale",
     "epsilon", "decay", "offset", "smallest_count", "largest_count", "feature_axes",
-    "channel_axis", "last_batch", "batch",
+    "channel_axis", "last_batch", "batch", "half_parameters", "variant",
+    "malformation", "experiment",
 )  # fmt: skip
-"""What ``where`` may speak of; :func:`case_facts` gives the values."""
+"""What ``where`` may speak of. :func:`case_facts` gives the values for a case; a malformed call has
+those of its base case and ``malformation``, an experiment has ``experiment`` alone."""
 
 
 class KnownDivergenceError(ValueError):
@@ -40,8 +42,8 @@ class KnownDivergence:
     """One accepted divergence.
 
     ``where`` narrows it by facts of the case: a value, a list of values, or a table with ``min``
-    and ``max`` (inclusive). ``looked_at_least`` is the number of rows in scope from which on
-    finding nothing means that the entry is stale.
+    and ``max`` (inclusive); a fact that a row does not have holds for none. ``looked_at_least`` is
+    the number of rows in scope from which on finding nothing means that the entry is stale.
     """
 
     id: str
@@ -61,7 +63,7 @@ class KnownDivergence:
     looked_at_least: int = 10
     file: str = field(default="", compare=False)
 
-    def in_scope(self, record: Record, case: Case) -> bool:
+    def in_scope(self, record: Record, facts: Mapping[str, Any]) -> bool:
         """Whether the row is one on which this entry would show, whatever its verdict."""
         return (
             record.subject in self.subjects
@@ -69,16 +71,18 @@ class KnownDivergence:
             and _allows(self.devices, record.device)
             and _allows(self.clauses, record.clause)
             and _allows(self.quantities, record.quantity)
-            and all(_holds(wanted, case_facts(case)[key]) for key, wanted in self.where.items())
+            and all(
+                key in facts and _holds(wanted, facts[key]) for key, wanted in self.where.items()
+            )
         )
 
-    def covers(self, record: Record, case: Case) -> bool:
+    def covers(self, record: Record, facts: Mapping[str, Any]) -> bool:
         """Whether this entry accepts the row's divergence."""
         return (
             record.verdict in UNEXPECTED
             and _allows(self.verdicts, record.verdict)
             and _allows(self.causes, record.cause)
-            and self.in_scope(record, case)
+            and self.in_scope(record, facts)
         )
 
 
@@ -104,6 +108,8 @@ def case_facts(case: Case) -> dict[str, Any]:
         "channel_axis": case.channel_axes[-1],
         "last_batch": case.last_batch,
         "batch": case.shape[0],
+        "half_parameters": case.half_parameters,
+        "variant": case.variant.kind.value,
     }
 
 

@@ -59,6 +59,7 @@ class Record:
     rank: int
     smallest_count: int
     signature: str
+    behaviour: str = ""
 
 
 COLUMNS: dict[str, str] = {
@@ -66,7 +67,7 @@ COLUMNS: dict[str, str] = {
     "framework": "package that it belongs to",
     "framework_version": "version that answered",
     "device": "device that it ran on",
-    "case_id": "content hash of the case",
+    "case_id": "content hash of the case, the experiment or the malformed call",
     "clause": "clause of the spec that the row is evidence for",
     "quantity": "what was judged (y, running_var, dx, ...), 'call' for the call as a whole",
     "verdict": "conforms, diverges, unsupported, wrong_contract, crashed, hung, unrepeatable",
@@ -85,10 +86,12 @@ COLUMNS: dict[str, str] = {
     "judged_elements": "number of elements with a bound that could fail",
     "vacuous_elements": "number of elements whose bound allows any value",
     "message": "one sentence on what happened, '' for a plain pass",
-    "mode": "the case's mode",
+    "mode": "the case's mode; '' for an experiment, as in the next two",
     "dtype": "the case's input format",
     "fill": "the case's fill kind",
-    "rank": "the case's rank",
+    "rank": "the case's rank; 0 for an experiment, as in the next",
     "smallest_count": "least number of values per channel over the case's steps",
-    "signature": "static signature of the case",
+    "signature": "static signature of the case, '' for an experiment",
+    "behaviour": "where a call may be rejected: rejects with a clear message, rejects unclearly,"
+    " accepts and computes, accepts and returns garbage, or crashes; '' elsewhere",
 }

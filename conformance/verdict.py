@@ -20,6 +20,19 @@ class Cause(StrEnum):
     MISSING = "missing"
     STATE_CHANGED = "state changed"
     INPUT_OVERWRITTEN = "input overwritten"
+    ACCEPTED = "accepted"
+    GARBAGE = "garbage"
+    UNCLEAR = "unclear message"
+
+
+class Behaviour(StrEnum):
+    """What a subject makes of a call that may, should or must be rejected."""
+
+    REJECTS_CLEARLY = "rejects with a clear message"
+    REJECTS_UNCLEARLY = "rejects unclearly"
+    COMPUTES = "accepts and computes"
+    GARBAGE = "accepts and returns garbage"
+    CRASHES = "crashes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +117,16 @@ Verdict: TypeAlias = (
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """One verdict: which clause it is evidence for, on which quantity, from which step."""
+    """One verdict: which clause it is evidence for, on which quantity, from which step.
+
+    ``behaviour`` is None but where a call may be rejected.
+    """
 
     clause: str
     quantity: str
     verdict: Verdict
     step: int = -1
+    behaviour: Behaviour | None = None
 
 
 CALL = "call"

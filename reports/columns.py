@@ -50,6 +50,10 @@ FRAMES: Mapping[str, Mapping[str, str]] = {
         "corners": "names of the corners of the case space that the case lies in, joined by ';'",
         "json": "the whole case as canonical JSON",
     },
+    "topics": {
+        "case_id": "content hash of an experiment or a malformed call, as records name it",
+        "json": "what it is, as JSON",
+    },
     "subjects": {
         "run": "number of the run",
         "entry": _ENTRY,
@@ -158,6 +162,16 @@ FRAMES: Mapping[str, Mapping[str, str]] = {
         **_COUNTS,
         "judged": "conforming, known and unexpected rows together: how often it was looked",
         "worst_error_ratio": _WORST,
+    },
+    "grades": {
+        "entry": _ENTRY,
+        "dtype": "input format",
+        "grade": "best grade that 99 % of the results reach, '' without a result",
+        "results": "rows with a judged element, known divergences included",
+        "grade_a": "rows within 1 ULP, or as close as a tree of sums is sure to be",
+        "grade_b": "other rows as close as sums with independent roundings are",
+        "grade_c": "other rows within their bound",
+        "grade_d": "rows beyond their bound",
     },
 }
 """Frame name -> column name -> description, in column order."""

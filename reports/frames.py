@@ -46,6 +46,7 @@ class Runs:
 
     records: pd.DataFrame
     cases: pd.DataFrame
+    topics: pd.DataFrame
     subjects: pd.DataFrame
     divergences: pd.DataFrame
     runs: pd.DataFrame
@@ -73,10 +74,12 @@ def load_runs(paths: Iterable[Path | str]) -> Runs:
     records = _records(_stack("records", [run.records for run in runs]), subjects, runs)
     divergences = _stack("divergences", [run.divergences for run in runs])
     cases = _stack("cases", [run.cases for run in runs])
+    topics = _stack("topics", [run.topics for run in runs])
     facts = [{"run": number, **asdict(run.facts)} for number, run in enumerate(runs, 1)]
     return Runs(
         records=records,
         cases=cases.drop_duplicates("case_id").sort_values("case_id", ignore_index=True),
+        topics=topics.drop_duplicates("case_id").sort_values("case_id", ignore_index=True),
         subjects=subjects,
         divergences=_divergences(divergences, subjects),
         runs=documented("runs", pd.DataFrame(facts)),

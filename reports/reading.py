@@ -65,6 +65,7 @@ class Run:
     facts: RunFacts
     records: pd.DataFrame
     cases: pd.DataFrame
+    topics: pd.DataFrame
     subjects: pd.DataFrame
     divergences: pd.DataFrame
     known: pd.DataFrame
@@ -114,6 +115,7 @@ def _assemble(path: Path, manifest: Mapping[str, Any], footer: Mapping[str, Any]
         facts=_facts(manifest, footer),
         records=_records(path),
         cases=_frame("cases", map(_case_row, _lines(path / "cases.jsonl"))),
+        topics=_frame("topics", _topic_rows(path / "topics.jsonl")),
         subjects=_frame("subjects", map(_subject_row, manifest["subjects"])),
         divergences=_frame("divergences", _divergence_rows(path)),
         known=_frame("known", _known_rows(manifest.get("known", {}))),
@@ -224,6 +226,12 @@ def _case_row(line: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
+def _topic_rows(path: Path) -> list[dict[str, object]]:
+    """What was asked besides cases; runs of earlier versions asked nothing else."""
+    lines = _lines(path) if path.is_file() else []
+    return [{"case_id": line["id"], "json": canonical(line["told"])} for line in lines]
+
+
 def _subject_row(subject: Mapping[str, Any]) -> dict[str, object]:
     return {
         "subject": subject["name"],
@@ -303,7 +311,8 @@ def _check_references(run: Run) -> None:
     subjects = set(run.subjects["subject"])
     _check_names(run, "subject", set(run.records["subject"]) - subjects)
     _check_names(run, "subject", set(run.divergences["subject"]) - subjects)
-    _check_names(run, "case_id", set(run.records["case_id"]) - {"", *run.cases["case_id"]})
+    described = {"", *run.cases["case_id"], *run.topics["case_id"]}
+    _check_names(run, "case_id", set(run.records["case_id"]) - described)
 
 
 def _check_names(run: Run, what: str, strangers: set[str]) -> None:

@@ -26,6 +26,8 @@ from bnconform.reports.views.divergence import (
     divergence_page,
     is_copied,
 )
+from bnconform.reports.views.grades import grades_page
+from bnconform.reports.views.malformed import malformed_page
 from bnconform.reports.views.overview import overview
 from bnconform.reports.views.report import Report
 from bnconform.reports.views.subject import subject_page
@@ -74,6 +76,8 @@ def _pages(report: Report) -> Iterable[Page]:
     yield overview(report)
     yield spec_page(report)
     yield looks_page(report)
+    yield malformed_page(report)
+    yield grades_page(report)
     yield known_page(report)
     yield data_page(report)
     yield from map(partial(clause_page, report), report.clauses)
@@ -87,6 +91,8 @@ def _menu(extra_pages: Sequence[Page]) -> tuple[Link, ...]:
         Link("Subjects", "index.html#subjects"),
         Link("Clauses", "spec.html"),
         Link("Where was looked", "cases.html"),
+        Link("Malformed calls", "malformed.html"),
+        Link("Accuracy", "accuracy.html"),
         Link("Known divergences", "known.html"),
         *(Link(page.title, page.href) for page in extra_pages),
         Link("Data", "data.html"),

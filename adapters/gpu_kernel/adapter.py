@@ -22,6 +22,7 @@ from bnconform.conformance.dialect import (
     VarianceAlgorithm,
 )
 from bnconform.conformance.formats import FORMATS, DType
+from bnconform.conformance.malformation import Malformation
 
 _SOURCE = "adapters/gpu_kernel/launcher.py docstring"
 _INTERPRET = "TRITON_INTERPRET"
@@ -53,6 +54,8 @@ class TritonKernel:
         modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
         quantities=frozenset(Quantity),
         cumulative=False,
+        # The launcher takes one axis.
+        passes_on=frozenset(Malformation) - {Malformation.AXIS_REPEATED},
         notes={
             "axes": f"{_SOURCE}: one feature axis",
             "modes": f"{_SOURCE}: training or not, no other mode",
@@ -127,7 +130,7 @@ class _Layer:
     def _call(self, x: Array, dy: Array, *, training: bool) -> Step:
         adapter, case = self.adapter, self.case
         x_device, dy_device = adapter.to_device(x), adapter.to_device(dy)
-        axis, shape = case.channel_axes[0], case.feature_shape
+        axis, shape = case.feature_axes[0], case.feature_shape
         # The interpreter computes in NumPy, which warns of every infinity and NaN; a GPU does not.
         with np.errstate(all="ignore"):
             out = adapter.launcher.forward(

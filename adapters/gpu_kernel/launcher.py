@@ -61,13 +61,16 @@ def forward(
 ) -> Forward:
     """Normalize ``x`` over every axis but ``axis``; in training, update the running statistics.
 
-    ``decay`` is needed in training alone. Raises ValueError for a format, shape, count or decay
-    that the kernel does not take.
+    ``decay`` is needed in training alone. Raises ValueError for a format, shape, count, epsilon or
+    decay that the kernel does not take.
     """
     slab = as_slab(x, axis)
     channels = slab.shape[1]
     parameters = (gamma, beta, running_mean, running_var)
     _check_parameters(parameters, channels, COMPUTE_DTYPES[x.dtype])
+    if epsilon < 0:
+        msg = f"epsilon must not be negative, got {epsilon}"
+        raise ValueError(msg)
     if training:
         _check_training(x, _count(slab), decay)
     y = torch.empty_like(slab)
@@ -165,6 +168,9 @@ def _check_training(x: Tensor, count: int, decay: float | None) -> None:
         raise ValueError(msg)
     if decay is None:
         msg = "training needs a decay in [0, 1]: there is no cumulative average"
+        raise ValueError(msg)
+    if not 0 <= decay <= 1:
+        msg = f"decay must be in [0, 1], got {decay}"
         raise ValueError(msg)
 
 

@@ -6,18 +6,31 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..case import Case
-from ..contract import Answered, Array, Crashed, Hung, Outcome, Quantity, Raised
+from ..contract import (
+    Answered,
+    Array,
+    Crashed,
+    Hung,
+    Observation,
+    Observed,
+    Outcome,
+    Quantity,
+    Raised,
+)
+from ..experiments.experiment import Experiment
 from ..fills import Inputs
 from ..judge import Trial
+from ..malformed import MalformedCall
 from ..record import UNEXPECTED, Record
 from ..reference import Expectation
+from ..topic import Rank, Topic
 from .run_directory import write_json
 
 BundleKey = tuple[str, str, str, str, str, str]
@@ -35,9 +48,13 @@ def bundle_id(key: BundleKey) -> str:
     return hashlib.sha256("\x1f".join(key).encode()).hexdigest()[:12]
 
 
-def simplicity(case: Case) -> tuple[int, int, int, str]:
-    """Order of cases from simple to complicated: steps, elements, rank, then any fixed order."""
-    return case.steps, math.prod(case.shape), case.rank, case.id
+@dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """What a bundle shows: what was asked, with its arrays, and what became of it."""
+
+    topic: Topic
+    asked: Trial | Experiment | MalformedCall
+    outcome: Outcome | Observation
 
 
 class Bundles:
@@ -46,28 +63,27 @@ class Bundles:
     def __init__(self, folder: Path) -> None:
         """Take up what an interrupted run left in ``folder``."""
         self.folder = folder
-        self._best: dict[str, tuple[int, int, int, str]] = {}
+        self._best: dict[str, Rank] = {}
         for path in sorted(folder.glob("*/divergence.json")):
             found = json.loads(path.read_text(encoding="utf-8"))
-            self._best[found["id"]] = simplicity(Case.from_dict(found["case"]))
+            steps, elements, rank, name = found["simplicity"]
+            self._best[found["id"]] = steps, elements, rank, name
 
-    def offer(
-        self, record: Record, trial: Trial, outcome: Outcome, versions: Mapping[str, str]
-    ) -> None:
+    def offer(self, record: Record, exhibit: Exhibit, versions: Mapping[str, str]) -> None:
         """Keep ``record`` as the example of its divergence if it is the simplest so far."""
         if record.verdict not in UNEXPECTED:
             return
         key = bundle_key(record)
-        name, rank = bundle_id(key), simplicity(trial.case)
+        name, rank = bundle_id(key), exhibit.topic.rank_of_example
         if name in self._best and self._best[name] <= rank:
             return
         self._best[name] = rank
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        arrays: dict[str, Any] = dict(_arrays(record, trial, outcome))
+        arrays: dict[str, Any] = dict(_arrays(record, exhibit))
         np.savez(folder / "arrays.tmp.npz", **arrays)
         (folder / "arrays.tmp.npz").replace(folder / "arrays.npz")
-        write_json(folder / "divergence.json", _description(name, record, trial, outcome, versions))
+        write_json(folder / "divergence.json", _description(name, record, exhibit, versions))
 
     def close(self, frame: pd.DataFrame) -> None:
         """Write into each bundle how many rows and cases it stands for."""
@@ -86,7 +102,7 @@ class Bundles:
 
 
 def _description(
-    name: str, record: Record, trial: Trial, outcome: Outcome, versions: Mapping[str, str]
+    name: str, record: Record, exhibit: Exhibit, versions: Mapping[str, str]
 ) -> dict[str, Any]:
     def number(value: float) -> float | str:
         # JSON has no NaN and no infinity.
@@ -101,7 +117,8 @@ def _description(
         "cause": record.cause,
         "known": record.known,
         "count": 1,
-        "case": trial.case.to_dict(),
+        "case": dict(exhibit.topic.told),
+        "simplicity": list(exhibit.topic.rank_of_example),
         "case_id": record.case_id,
         "step": record.step,
         "worst_index": record.worst_index,
@@ -110,23 +127,52 @@ def _description(
         "bound": number(record.bound),
         "error_ratio": number(record.error_ratio),
         "message": record.message,
-        "output": _output(outcome),
+        "output": _output(exhibit.outcome),
         "versions": dict(versions),
     }
 
 
-def _output(outcome: Outcome) -> str:
+def _output(outcome: Outcome | Observation) -> str:
     match outcome:
         case Raised(traceback=trace, output=output):
             return f"{output}\n{trace}".strip()
-        case Answered(output=output) | Crashed(output=output) | Hung(output=output):
-            return output
+        case Answered() | Observed() | Crashed() | Hung():
+            return outcome.output
         case _:
             return ""
 
 
-def _arrays(record: Record, trial: Trial, outcome: Outcome) -> dict[str, Array]:
-    """Inputs of the step in question, and got, expected and bound where there are any."""
+def _arrays(record: Record, exhibit: Exhibit) -> dict[str, Array]:
+    """What went in, and got, expected and bound where there are any."""
+    match exhibit.asked:
+        case Trial() as trial:
+            return _of_trial(record, trial, exhibit.outcome)
+        case Experiment() as experiment:
+            return _of_experiment(record, experiment, exhibit.outcome)
+        case MalformedCall() as call:
+            return _of_call(call, exhibit.outcome)
+
+
+def _of_call(call: MalformedCall, outcome: Outcome | Observation) -> dict[str, Array]:
+    arrays = {name: _portable(array) for name, array in call.arrays.items()}
+    if isinstance(outcome, Answered):
+        arrays["got"] = _portable(outcome.answer.steps[0].y)
+    return arrays
+
+
+def _of_experiment(
+    record: Record, experiment: Experiment, outcome: Outcome | Observation
+) -> dict[str, Array]:
+    arrays = {name: _portable(array) for name, array in experiment.arrays.items()}
+    if isinstance(outcome, Observed) and record.quantity in outcome.arrays:
+        want = experiment.expected()[record.quantity]
+        arrays["got"] = _portable(outcome.arrays[record.quantity])
+        arrays["expected"], arrays["bound"] = want.value.to_float64(), want.bound
+    return arrays
+
+
+def _of_trial(record: Record, trial: Trial, outcome: Outcome | Observation) -> dict[str, Array]:
+    """Inputs of the step in question, and the quantity's values."""
     arrays = _inputs(record, trial.inputs)
     if not isinstance(outcome, Answered) or record.quantity not in set(Quantity):
         return arrays

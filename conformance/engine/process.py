@@ -8,25 +8,37 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from ..case import Case
-from ..contract import Crashed, Hung, Outcome, Raised
+from ..contract import Crashed, Hung, Observation, Outcome, Raised
+from ..malformed import Probe
 from .loading import Target
-from .worker import Described, answer, describe, read_output, start
+from .worker import (
+    Described,
+    answer,
+    call_malformed,
+    describe,
+    observe,
+    read_output,
+    start,
+)
+
+Key = TypeVar("Key")
+Result = TypeVar("Result")
 
 START_LIMIT = 300.0
 """Seconds that a framework may take to import; TensorFlow needs 20 on a busy machine."""
 
 AHEAD = 4
-"""Cases handed to the worker before their turn, so that it never waits for the judge."""
+"""Questions handed to the worker before their turn, so that it never waits for the judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +47,15 @@ class Question:
 
     case: Case
     repeat: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task(Generic[Key, Result]):
+    """What the worker is to do, and by what its outcome is known."""
+
+    key: Key
+    work: Callable[..., Result]
+    arguments: tuple[Any, ...]
 
 
 class SubjectProcess:
@@ -82,31 +103,54 @@ class SubjectProcess:
 
     def ask(self, questions: Iterable[Question], limit: float) -> Iterator[tuple[Case, Outcome]]:
         """Outcomes in the order of ``questions``; ``limit`` seconds for each."""
-        waiting: list[tuple[Case, ProcessFuture[Outcome]]] = []
-        for question in questions:
-            future = self._pool.schedule(
-                answer,
-                args=(question.case,),
-                kwargs={"repeat": question.repeat},
-                timeout=limit,
-            )
-            waiting.append((question.case, future))
+        tasks = (
+            _Task(key=each.case, work=_answer, arguments=(each.case, each.repeat))
+            for each in questions
+        )
+        return self._in_turn(tasks, limit)
+
+    def observe(self, names: Iterable[str], limit: float) -> Iterator[tuple[str, Observation]]:
+        """What becomes of the experiments called ``names``, in their order."""
+        tasks = (_Task(key=name, work=observe, arguments=(name,)) for name in names)
+        return self._in_turn(tasks, limit)
+
+    def call_malformed(
+        self, probes: Iterable[Probe], limit: float
+    ) -> Iterator[tuple[Probe, Outcome]]:
+        """What becomes of malformed calls, in their order."""
+        tasks = (_Task(key=probe, work=call_malformed, arguments=(probe,)) for probe in probes)
+        return self._in_turn(tasks, limit)
+
+    def _in_turn(
+        self, tasks: Iterable[_Task[Key, Result]], limit: float
+    ) -> Iterator[tuple[Key, Result | Raised | Crashed | Hung]]:
+        waiting: list[tuple[Key, ProcessFuture[Result]]] = []
+        for task in tasks:
+            future = self._pool.schedule(task.work, args=task.arguments, timeout=limit)
+            waiting.append((task.key, future))
             if len(waiting) > AHEAD:
-                yield self._outcome(*waiting.pop(0), limit)
-        for case, future in waiting:
-            yield self._outcome(case, future, limit)
+                first = self._outcome(*waiting.pop(0), limit)
+                yield first
+        for key, future in waiting:
+            # By a name of its own: mypy would read the type of the outcome into the future's.
+            rest = self._outcome(key, future, limit)
+            yield rest
 
     def _outcome(
-        self, case: Case, future: ProcessFuture[Outcome], limit: float
-    ) -> tuple[Case, Outcome]:
+        self, key: Key, future: ProcessFuture[Result], limit: float
+    ) -> tuple[Key, Result | Raised | Crashed | Hung]:
         try:
-            outcome = future.result()
+            found: Result = future.result()
         except FutureTimeoutError:
-            outcome = Hung(limit=limit, output=read_output(self._log))
+            return key, Hung(limit=limit, output=read_output(self._log))
         except ProcessExpired as error:
             output = read_output(self._log)
-            outcome = Crashed(exit_code=error.exitcode or 0, output=output)
+            return key, Crashed(exit_code=error.exitcode or 0, output=output)
         except Exception as error:  # noqa: BLE001 -- an answer that cannot be sent is an outcome
             text = f"{type(error).__name__}: {error}"
-            outcome = Raised(error=text, traceback=text, seconds=0.0, output="")
-        return case, outcome
+            return key, Raised(error=text, traceback=text, seconds=0.0, output="")
+        return key, found
+
+
+def _answer(case: Case, repeat: bool) -> Outcome:  # noqa: FBT001 -- tasks are sent by position
+    return answer(case, repeat=repeat)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Any, assert_never
 
-from ..case import Case
-from ..contract import Answered, Outcome, Raised
+from ..contract import Answered, Observation, Observed, Outcome, Raised
 from ..known import KnownDivergence
 from ..record import Record, VerdictKind
+from ..topic import Topic
 from ..verdict import (
     Conforms,
     Diverges,
@@ -44,14 +44,14 @@ class KnownTally:
     looked: Counter[str] = field(default_factory=Counter)
     matched: Counter[str] = field(default_factory=Counter)
 
-    def label(self, record: Record, case: Case) -> Record:
-        """The row with the id of the first entry that covers it, counted."""
+    def label(self, record: Record, facts: Mapping[str, Any]) -> Record:
+        """The row, about what has these facts, with the first entry that covers it, counted."""
         known = ""
         for entry in self.entries:
-            if record.subject not in entry.subjects or not entry.in_scope(record, case):
+            if record.subject not in entry.subjects or not entry.in_scope(record, facts):
                 continue
             self.looked[entry.id] += 1
-            if not known and entry.covers(record, case):
+            if not known and entry.covers(record, facts):
                 self.matched[entry.id] += 1
                 known = entry.id
         return replace(record, known=known) if known else record
@@ -59,18 +59,18 @@ class KnownTally:
 
 def make_records(
     subject: SubjectInfo,
-    case: Case,
-    outcome: Outcome,
+    topic: Topic,
+    outcome: Outcome | Observation,
     judgements: Iterable[Judgement],
     tally: KnownTally,
 ) -> list[Record]:
     """One labelled row for each judgement."""
-    seconds = outcome.seconds if isinstance(outcome, (Answered, Raised)) else 0.0
-    rows = (_row(subject, case, seconds, judgement) for judgement in judgements)
-    return [tally.label(row, case) for row in rows]
+    seconds = outcome.seconds if isinstance(outcome, (Answered, Observed, Raised)) else 0.0
+    rows = (_row(subject, topic, seconds, judgement) for judgement in judgements)
+    return [tally.label(row, topic.facts) for row in rows]
 
 
-def _row(subject: SubjectInfo, case: Case, seconds: float, judgement: Judgement) -> Record:
+def _row(subject: SubjectInfo, topic: Topic, seconds: float, judgement: Judgement) -> Record:
     measure = _measure(judgement.verdict)
     kind, cause, message = describe(judgement.verdict)
     return Record(
@@ -78,7 +78,7 @@ def _row(subject: SubjectInfo, case: Case, seconds: float, judgement: Judgement)
         framework=subject.framework,
         framework_version=subject.version,
         device=subject.device,
-        case_id=case.id,
+        case_id=topic.id,
         clause=judgement.clause,
         quantity=judgement.quantity,
         verdict=kind.value,
@@ -97,12 +97,13 @@ def _row(subject: SubjectInfo, case: Case, seconds: float, judgement: Judgement)
         judged_elements=measure.judged if measure else 0,
         vacuous_elements=measure.vacuous if measure else 0,
         message=message,
-        mode=case.mode.value,
-        dtype=case.dtype.value,
-        fill=case.fill.kind.value,
-        rank=case.rank,
-        smallest_count=case.smallest_count,
-        signature=case.signature,
+        mode=topic.mode,
+        dtype=topic.dtype,
+        fill=topic.fill,
+        rank=topic.rank,
+        smallest_count=topic.smallest_count,
+        signature=topic.signature,
+        behaviour=judgement.behaviour.value if judgement.behaviour else "",
     )
 
 

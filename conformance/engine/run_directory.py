@@ -18,6 +18,7 @@ import pandas as pd
 from ..case import Case
 from ..corners import corners_of
 from ..record import UNEXPECTED, Record
+from ..topic import Topic
 
 RUN_FORMAT = "bn-run/1"
 
@@ -36,8 +37,17 @@ class RunDirectory:
         self.divergences = path / "divergences"
 
     @classmethod
-    def create(cls, path: Path, manifest: Mapping[str, Any], cases: Sequence[Case]) -> RunDirectory:
-        """A new run at ``path``, which must not hold anything yet."""
+    def create(
+        cls,
+        path: Path,
+        manifest: Mapping[str, Any],
+        cases: Sequence[Case],
+        topics: Sequence[Topic] = (),
+    ) -> RunDirectory:
+        """A new run at ``path``, which must not hold anything yet.
+
+        ``topics`` are what is asked besides cases.
+        """
         run = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -57,6 +67,8 @@ class RunDirectory:
             for case in cases
         )
         write_atomically(path / "cases.jsonl", "".join(f"{line}\n" for line in lines))
+        others = (json.dumps({"id": topic.id, "told": dict(topic.told)}) for topic in topics)
+        write_atomically(path / "topics.jsonl", "".join(f"{line}\n" for line in others))
         write_json(path / "manifest.json", manifest)
         return run
 
@@ -72,7 +84,7 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             msg = f"cannot read {path / 'manifest.json'}: {error}; start anew in another --out"
             raise RunDirectoryError(msg) from error
-        for key in ("format", "arguments", "versions", "subjects", "known"):
+        for key in ("format", "arguments", "versions", "subjects", "known", "topics"):
             if before.get(key) != json.loads(json.dumps(manifest[key])):
                 msg = f"cannot resume {path}: its {key} differ from now; choose another --out"
                 raise RunDirectoryError(msg)

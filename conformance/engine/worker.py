@@ -7,10 +7,10 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -20,7 +20,11 @@ from ..contract import (
     Answer,
     Answered,
     Array,
+    ForwardLayer,
     Layer,
+    Observation,
+    Observed,
+    Observer,
     Outcome,
     Parameters,
     Quantity,
@@ -30,11 +34,15 @@ from ..contract import (
     UnsupportedError,
     VariantLayer,
 )
+from ..experiments.registry import EXPERIMENTS
 from ..fills import Inputs, StepInputs, make_inputs
+from ..malformed import Probe, make_call
 from .loading import Target, load_class
 
 OUTPUT_LIMIT = 4000
 """Characters of captured output that an outcome carries."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,31 +87,91 @@ def describe() -> Described:
 
 def answer(case: Case, *, repeat: bool) -> Outcome:
     """Run ``case``, twice from a fresh layer when ``repeat``; exceptions become outcomes."""
-    before = _log_size()
-    began = time.perf_counter()
+    return _caught(lambda mark: _answer(case, mark, repeat=repeat))
+
+
+def observe(name: str) -> Observation:
+    """Run the experiment called ``name``; exceptions become outcomes."""
+    return _caught(lambda mark: _observe(name, mark))
+
+
+def call_malformed(probe: Probe) -> Outcome:
+    """Make a malformed call; exceptions become outcomes."""
+    return _caught(lambda mark: _call_malformed(probe, mark))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mark:
+    """Where clock and output were when a question began."""
+
+    began: float
+    before: int
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    @property
+    def output(self) -> str:
+        return _output_since(self.before)
+
+
+def _caught(work: Callable[[_Mark], Result]) -> Result | Unsupported | Raised:
+    """What ``work`` gives; whatever it raises is its outcome."""
+    mark = _Mark(before=_log_size(), began=time.perf_counter())
     try:
-        adapter = _adapter()
-        inputs = make_inputs(case)
-        kept = _snapshot(inputs)
-        found = _run(adapter, case, inputs)
-        seconds = time.perf_counter() - began
-        mutated = _changed(kept, inputs)
-        again = _run(adapter, case, make_inputs(case)) if repeat else None
+        return work(mark)
     except UnsupportedError as error:
         return Unsupported(reason=str(error))
     except BaseException as error:  # noqa: BLE001 -- whatever it raises is its outcome
         return Raised(
             error=_one_line(error),
             traceback=traceback.format_exc()[-OUTPUT_LIMIT:],
-            seconds=time.perf_counter() - began,
-            output=_output_since(before),
+            seconds=mark.seconds,
+            output=mark.output,
+            message=f"{type(error).__name__}: {error}"[:OUTPUT_LIMIT],
         )
+
+
+def _answer(case: Case, mark: _Mark, *, repeat: bool) -> Answered:
+    adapter = _adapter()
+    inputs = make_inputs(case)
+    kept = _snapshot(inputs)
+    found = _run(adapter, case, inputs)
+    seconds = mark.seconds
+    mutated = _changed(kept, inputs)
+    again = _run(adapter, case, make_inputs(case)) if repeat else None
     return Answered(
         answer=found,
         seconds=seconds,
         unrepeatable=None if again is None else _differences(found, again),
         mutated=mutated,
-        output=_output_since(before),
+        output=mark.output,
+    )
+
+
+def _observe(name: str, mark: _Mark) -> Observed:
+    adapter = cast("Observer", _adapter())
+    arrays = {key: array.copy() for key, array in EXPERIMENTS[name].arrays.items()}
+    found = adapter.observe(name, arrays)
+    checked = {key: _own_array(key, value) for key, value in found.items()}
+    return Observed(arrays=checked, seconds=mark.seconds, output=mark.output)
+
+
+def _call_malformed(probe: Probe, mark: _Mark) -> Answered:
+    call = make_call(probe)
+    layer: Layer = _adapter().build(call.case, call.parameters)
+    training = call.case.mode is not Mode.INFERENCE
+    if hasattr(layer, "forward"):
+        step = cast("ForwardLayer", layer).forward(call.x, training=training)
+    else:
+        step = (layer.train if training else layer.infer)(call.x, call.dy)
+    return Answered(
+        answer=Answer(steps=(_checked(step),), inference=None),
+        seconds=mark.seconds,
+        unrepeatable=None,
+        mutated=(),
+        output=mark.output,
     )
 
 
@@ -138,12 +206,17 @@ def _checked(step: Step) -> Step:
     copied: dict[str, Any] = {}
     for field in fields(Step):
         value = getattr(step, field.name)
-        if value is not None and not isinstance(value, np.ndarray):
-            kind = type(value).__name__
-            msg = f"the adapter gave {field.name} as {kind}; layers answer in NumPy arrays"
-            raise TypeError(msg)
-        copied[field.name] = None if value is None else np.array(value)
+        copied[field.name] = None if value is None else _own_array(field.name, value)
     return Step(**copied)
+
+
+def _own_array(name: str, value: Any) -> Array:
+    """A copy of ``value``, which must be an array."""
+    if not isinstance(value, np.ndarray):
+        kind = type(value).__name__
+        msg = f"the adapter gave {name} as {kind}; adapters answer in NumPy arrays"
+        raise TypeError(msg)
+    return np.array(value)
 
 
 def _arrays(inputs: Inputs) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bnconform.conformance.clauses import Clause, Level
+from bnconform.reports.accuracy import grades
 from bnconform.reports.columns import rows
 from bnconform.reports.frames import Runs
 from bnconform.reports.pages import Cell, Fold, Link, Mono
@@ -58,10 +59,12 @@ class Report:
             "subject_summary": subject_summary(records, cells, self.runs.subjects),
             "clause_summary": clause_summary(records, cells, clauses),
             "looks": looks(records, self.runs.cases),
+            "grades": grades(records, self.runs.subjects),
             "divergences": self.runs.divergences,
             "known": self.runs.known,
             "subjects": self.runs.subjects,
             "cases": self.runs.cases,
+            "topics": self.runs.topics,
             "runs": self.runs.runs,
             "records": records,
         }
@@ -73,8 +76,12 @@ class Report:
 
     @cached_property
     def cases(self) -> dict[str, str]:
-        """Case id -> canonical JSON."""
-        return dict(zip(self.runs.cases["case_id"], self.runs.cases["json"], strict=True))
+        """Id of a case, an experiment or a malformed call -> its JSON."""
+        return {
+            str(row.case_id): str(row.json)
+            for frame in (self.runs.cases, self.runs.topics)
+            for row in rows(frame)
+        }
 
     @cached_property
     def _records_by_cell(self) -> dict[tuple[str, str], pd.DataFrame]:
@@ -123,7 +130,14 @@ def known_link(name: str) -> Link:
 
 
 def case_words(case: Mapping[str, Any]) -> str:
-    """A case in one line: ``float32 8x3x4x4, axis 1, train, 3 steps, offset 1e+04``."""
+    """A case in one line: ``float32 8x3x4x4, axis 1, train, 3 steps, offset 1e+04``.
+
+    Experiments and malformed calls say what they are.
+    """
+    if "experiment" in case:
+        return f"experiment {case['experiment']}: {case['purpose']}"
+    if "malformation" in case:
+        return f"malformed call: {case['what']}; otherwise {case_words(case['base'])}"
     axes = ", ".join(str(axis) for axis in case["feature_axes"])
     fill = case["fill"]
     offset = f" {short(fill['offset'])}" if fill["offset"] else ""

@@ -33,10 +33,12 @@ _FRAME_WORDS = {
     "subject_summary": "one row for each subject",
     "clause_summary": "one row for each clause",
     "looks": "one row for each group of cases: how often was looked, what was found",
+    "grades": "one row for each subject and format: how many results got which accuracy grade",
     "divergences": "one row for each divergence that was reduced to a small case",
     "known": "one row for each known divergence",
     "subjects": "one row for each subject of each run",
     "cases": "one row for each case",
+    "topics": "one row for each experiment and each malformed call",
     "runs": "one row for each run",
     "records": "one row for each judged quantity, case and subject; all else is made from these",
 }

@@ -83,6 +83,7 @@ def test_an_unknown_clause_is_refused_with_where_to_look() -> None:
         ("y", {"center": False}, "BN-TRAIN-2"),
         ("y", {"shape": (4, 3, 2), "feature_axes": (1, 2)}, "BN-TRAIN-3"),
         ("y", {"feature_axes": (-1,)}, "BN-TRAIN-4"),
+        ("y", {"feature_axes": (0,)}, "BN-AXIS-1"),  # what the axis keeps may be the batch
         ("y", {"shape": (1, 3)}, "BN-EDGE-1"),
         ("y", {"steps": 2, "last_batch": 1}, "BN-EDGE-1"),  # one of the steps has one value
         ("y", {"shape": (0, 3)}, "BN-EDGE-2"),

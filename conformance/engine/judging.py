@@ -1,0 +1,65 @@
+"""From an outcome to its judgements and its exhibit, for each kind of question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..case import Case
+from ..contract import Adapter, Observation, Outcome
+from ..experiments.experiment import Experiment
+from ..fills import make_inputs
+from ..judge import Trial, judge
+from ..judge_experiment import judge_experiment
+from ..judge_malformed import judge_malformed
+from ..malformed import MalformedCall, Probe, make_call
+from ..reference import Conventions, expect
+from ..topic import Topic, topic_of_case, topic_of_experiment, topic_of_probe
+from ..verdict import Judgement
+from .bundles import Exhibit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A question's topic, what became of it, and all that follows; no exhibit if not asked."""
+
+    topic: Topic
+    outcome: Outcome | Observation
+    judgements: tuple[Judgement, ...]
+    exhibit: Exhibit | None = None
+
+
+def make_trial(case: Case, adapter: type[Adapter]) -> Trial:
+    """The arrays of ``case`` and what they must give under the adapter's dialect."""
+    inputs = make_inputs(case)
+    expected = expect(case, inputs, Conventions.of(adapter.dialect))
+    return Trial(case=case, inputs=inputs, expected=expected)
+
+
+def judged_case(case: Case, outcome: Outcome, adapter: type[Adapter]) -> Judged:
+    """A case that was asked."""
+    trial = make_trial(case, adapter)
+    judgements = judge(trial, outcome, adapter.dialect, adapter.capabilities)
+    return _judged(topic_of_case(case), trial, outcome, judgements)
+
+
+def judged_experiment(experiment: Experiment, outcome: Observation) -> Judged:
+    """An experiment that was tried."""
+    judgements = judge_experiment(experiment, outcome)
+    return _judged(topic_of_experiment(experiment), experiment, outcome, judgements)
+
+
+def judged_probe(probe: Probe, outcome: Outcome, adapter: type[Adapter]) -> Judged:
+    """A malformed call that was made."""
+    call = make_call(probe)
+    judgements = judge_malformed(call, outcome, adapter.dialect, adapter.capabilities)
+    return _judged(topic_of_probe(probe), call, outcome, judgements)
+
+
+def _judged(
+    topic: Topic,
+    asked: Trial | Experiment | MalformedCall,
+    outcome: Outcome | Observation,
+    judgements: tuple[Judgement, ...],
+) -> Judged:
+    exhibit = Exhibit(topic=topic, asked=asked, outcome=outcome)
+    return Judged(topic=topic, outcome=outcome, judgements=judgements, exhibit=exhibit)

@@ -1,0 +1,133 @@
+"""What a campaign asks of whom: subjects, the request, and the units of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..case import Case
+from ..contract import Adapter
+from ..experiments.experiment import Experiment
+from ..experiments.registry import EXPERIMENTS
+from ..malformed import PROBES, Probe
+from ..plan import Profile
+from ..topic import Topic, topic_of_experiment, topic_of_probe
+from .loading import AdapterError, Target
+from .process import SubjectProcess
+from .worker import Described
+
+BLOCK_SIGNATURES = 8
+"""Signatures to a unit of work: few enough to lose little, many enough for whole files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An adapter class and where it came from; ``described`` is what its process said."""
+
+    target: Target
+    adapter: type[Adapter]
+    described: Described
+
+    @property
+    def name(self) -> str:
+        """The subject's dotted name."""
+        return self.adapter.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked of a campaign; ``shard`` is (I, N) with I from 1."""
+
+    profile: Profile
+    cases: int
+    seed: int
+    shard: tuple[int, int]
+    workers: int
+    out: Path
+    resume: bool
+
+
+class Listener(Protocol):
+    """Is told how a campaign gets on."""
+
+    def started(self, subject: str, total: int) -> None:
+        """A subject begins its ``total`` cases."""
+        ...
+
+    def advanced(self, subject: str, cases: int) -> None:
+        """So many more cases of a subject are judged."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One piece of work: a subject, and a block of cases or everything else that it is asked."""
+
+    subject: Subject
+    block: int
+    cases: tuple[Case, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+    @property
+    def questions(self) -> int:
+        """How many there are."""
+        return len(self.cases) + len(self.experiments) + len(self.probes)
+
+
+def describe_subject(target: Target, adapter: type[Adapter]) -> Subject:
+    """Start the subject's process once to learn its version, or why it is unavailable."""
+    with SubjectProcess(target, adapter.environment) as process:
+        return Subject(target=target, adapter=adapter, described=process.describe())
+
+
+def plan_units(
+    subjects: Sequence[Subject], cases: Sequence[Case], shard: tuple[int, int]
+) -> list[Unit]:
+    """All units of this shard: every N-th of the list that all shards agree on.
+
+    A subject's last unit holds its experiments and the malformed calls. Raises
+    :class:`AdapterError` for a subject that names an experiment which does not exist.
+    """
+    by_signature: dict[str, list[Case]] = {}
+    for case in cases:
+        by_signature.setdefault(case.signature, []).append(case)
+    signatures = list(by_signature)
+    blocks = [
+        tuple(case for name in signatures[i : i + BLOCK_SIGNATURES] for case in by_signature[name])
+        for i in range(0, len(signatures), BLOCK_SIGNATURES)
+    ]
+    units = [unit for subject in subjects for unit in _units_of(subject, blocks)]
+    index, count = shard
+    mine = units[index - 1 :: count]
+    return [unit for unit in mine if unit.subject.described.available]
+
+
+def _units_of(subject: Subject, blocks: Sequence[tuple[Case, ...]]) -> Iterator[Unit]:
+    for block, members in enumerate(blocks):
+        yield Unit(subject=subject, block=block, cases=members)
+    yield Unit(
+        subject=subject,
+        block=len(blocks),
+        experiments=_experiments_of(subject),
+        probes=PROBES,
+    )
+
+
+def _experiments_of(subject: Subject) -> tuple[Experiment, ...]:
+    named = sorted(subject.adapter.capabilities.experiments)
+    strangers = [name for name in named if name not in EXPERIMENTS]
+    if strangers:
+        msg = (
+            f"{subject.name} names experiments that do not exist: {', '.join(strangers)}; "
+            f"there are: {', '.join(sorted(EXPERIMENTS)) or 'none'}"
+        )
+        raise AdapterError(msg)
+    return tuple(EXPERIMENTS[name] for name in named)
+
+
+def other_topics() -> tuple[Topic, ...]:
+    """What a campaign may ask besides cases: every experiment and every malformed call."""
+    return (*map(topic_of_experiment, EXPERIMENTS.values()), *map(topic_of_probe, PROBES))
