@@ -6,12 +6,13 @@ of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from bnconform.adapters import keras_experiments
 from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
@@ -66,11 +67,13 @@ _CAPABILITIES = Capabilities(
     passes_on=frozenset(Malformation) - {Malformation.AXIS_REPEATED},
     variants=frozenset({VariantKind.PLAIN, VariantKind.RENORM, VariantKind.MASKED}),
     half_parameters=True,
+    experiments=keras_experiments.NAMES,
     notes={
         "axes": _DOCS + ": axis is one integer",
         "cumulative": _DOCS + ": momentum is a number",
-        "variants": _DOCS + ": renorm, and mask for the last axis; weights and adjustments there"
-        " are none, and synchronized=True needs several devices",
+        "variants": _DOCS + ": renorm, and mask for the last axis; synchronized=True is 'only"
+        " supported with the TensorFlow backend', between replicas of a tf.distribute strategy;"
+        " there is no other",
         "quantities": "the layer returns no batch statistics; a frozen layer's parameters have no"
         " gradient on PyTorch, where trainable=False clears requires_grad",
     },
@@ -116,6 +119,10 @@ class _Keras:
     def device_of(self, tensor: Any) -> str:
         """Kind of the device that holds ``tensor``, such as cpu."""
         raise NotImplementedError
+
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What an experiment observes of a layer of this backend."""
+        return keras_experiments.observe(self.keras, experiment, arrays)
 
     def make(self, case: Case, parameters: Parameters) -> Any:
         """A built layer with these parameters and this state.

@@ -10,9 +10,12 @@ another path through the layer's rounding than the documented float, so it is no
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
 
+from bnconform.adapters import tf_layers_experiments
+from bnconform.adapters.tf_layers_program import Plan, Program, variant_options
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     BATCH_STATISTICS,
@@ -28,6 +31,7 @@ from bnconform.conformance.dialect import (
     Claim,
     Dialect,
     FrozenPolicy,
+    GhostGroups,
     HalfOutput,
     MomentumSense,
     Policy,
@@ -36,6 +40,7 @@ from bnconform.conformance.dialect import (
 )
 from bnconform.conformance.formats import DType
 from bnconform.conformance.malformation import Malformation
+from bnconform.conformance.variant import VariantKind
 
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/compat/v1/layers/BatchNormalization"
 _LAYER = "tf_keras/src/layers/normalization/batch_normalization.py: BatchNormalizationBase"
@@ -108,7 +113,7 @@ class _TfLayers:
         self.tf = tf
         self.version: str = tf.__version__
         self.device = "cpu"
-        self._idle: dict[_Plan, _Program] = {}
+        self._idle: dict[Plan, Program] = {}
 
     def build(self, case: Case, parameters: Parameters) -> _Layer:
         """A layer that has a graph and a session to itself for as long as it lives.
@@ -116,13 +121,17 @@ class _TfLayers:
         :class:`UnsupportedError` where TensorFlow builds another implementation than the one asked
         for, which it does without a word.
         """
-        plan = _Plan.of(case)
+        plan = Plan.of(case)
         program = self._idle.pop(plan, None) or self._program(plan)
         layer = _Layer(program, case, parameters)
         weakref.finalize(layer, self._give_back, plan, program).atexit = False
         return layer
 
-    def _program(self, plan: _Plan) -> _Program:
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Run an experiment in graphs of its own; see ``tf_layers_experiments.py``."""
+        return tf_layers_experiments.observe(self.tf, experiment, arrays, fused=self.fused)
+
+    def _program(self, plan: Plan) -> Program:
         axes = plan.axes[0] if len(plan.axes) == 1 else list(plan.axes)
         graph = self.tf.Graph()
         with graph.as_default():
@@ -134,15 +143,16 @@ class _TfLayers:
                 scale=plan.scale,
                 trainable=plan.trainable,
                 fused=self.fused,
+                **variant_options(self.tf.compat.v1, plan),
             )
-            program = _Program(self.tf, graph, layer, plan)
+            program = Program(self.tf, graph, layer, plan)
         if layer.fused is not self.fused:
             program.session.close()
             msg = f"TensorFlow built the layer with fused={layer.fused}, asked for {self.fused}"
             raise UnsupportedError(msg)
         return program
 
-    def _give_back(self, plan: _Plan, program: _Program) -> None:
+    def _give_back(self, plan: Plan, program: Program) -> None:
         """Keep ``program`` for the next layer of this plan, and close the one kept longest."""
         if plan in self._idle:
             program.session.close()
@@ -173,6 +183,7 @@ class TfLayersFused(_TfLayers):
         axes=Axes.CHANNEL_OR_LAST,
         modes=frozenset(Mode),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
+        experiments=tf_layers_experiments.NAMES,
         passes_on=_PASSES_ON,
         notes={
             "dtypes": "_fused_can_be_used: float64 is built unfused",
@@ -180,6 +191,8 @@ class TfLayersFused(_TfLayers):
             "axes": "build: axis 1 or the last, anything else is built unfused",
             "quantities": "the layer has no output for the batch statistics",
             "cumulative": "momentum is one number",
+            "variants": "_raise_if_fused_cannot_be_used: renorm, virtual batches and an adjustment"
+            " are built unfused",
         },
     )
 
@@ -189,14 +202,21 @@ class TfLayersUnfused(_TfLayers):
 
     name: ClassVar[str] = "tf.layers.unfused"
     fused: ClassVar[bool] = False
-    dialect: ClassVar[Dialect] = _dialect(
-        Claim(
-            RunningVariance.BIASED,
-            "tensorflow/python/ops/nn_impl.py: moments, 'sample variance, not unbiased variance'",
+    dialect: ClassVar[Dialect] = replace(
+        _dialect(
+            Claim(
+                RunningVariance.BIASED,
+                "tensorflow/python/ops/nn_impl.py: moments, 'sample variance, not unbiased"
+                " variance'",
+            ),
+            Claim(
+                VarianceAlgorithm.TWO_PASS,
+                "https://www.tensorflow.org/api_docs/python/tf/nn/moments: the true mean is used",
+            ),
         ),
-        Claim(
-            VarianceAlgorithm.TWO_PASS,
-            "https://www.tensorflow.org/api_docs/python/tf/nn/moments: the true mean is used",
+        ghost_groups=Claim(
+            GhostGroups.INTERLEAVED,
+            _LAYER + ".call, expanded_shape = [self.virtual_batch_size, -1], reduced along axis 0",
         ),
     )
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -205,6 +225,10 @@ class TfLayersUnfused(_TfLayers):
         axes=Axes.ANY_SET,
         modes=frozenset(Mode),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
+        variants=frozenset(
+            {VariantKind.PLAIN, VariantKind.RENORM, VariantKind.GHOST, VariantKind.ADJUSTED}
+        ),
+        experiments=tf_layers_experiments.NAMES,
         passes_on=_PASSES_ON,
         notes={
             "quantities": "the layer has no output for the batch statistics",
@@ -213,107 +237,47 @@ class TfLayersUnfused(_TfLayers):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """What a graph is built for: all of a case but values, layouts and the size of the batch."""
-
-    shape: tuple[int | None, ...]
-    axes: tuple[int, ...]
-    dtype: DType
-    center: bool
-    scale: bool
-    trainable: bool
-    epsilon: float
-    momentum: float
-
-    @classmethod
-    def of(cls, case: Case) -> _Plan:
-        batch = case.shape[0] if 0 in case.channel_axes else None
-        return cls(
-            shape=(batch, *case.shape[1:]),
-            axes=case.feature_axes,
-            dtype=case.dtype,
-            center=case.center,
-            scale=case.scale,
-            trainable=case.mode is not Mode.FROZEN,
-            epsilon=case.epsilon,
-            # Without updates the momentum does not matter, and any number will do.
-            momentum=1.0 if case.decay is None else case.decay,
-        )
-
-
-class _Program:
-    """A graph around one layer, and the session that holds its variables."""
-
-    def __init__(self, tf: Any, graph: Any, layer: Any, plan: _Plan) -> None:
-        v1 = tf.compat.v1
-        self.x, self.dy = (v1.placeholder(plan.dtype.value, None) for _ in range(2))
-        self.training = v1.placeholder(tf.bool, [])
-        # What comes from an input pipeline has the shape that the program says, unchecked. Feeding
-        # a placeholder of that shape would check it before the layer sees it.
-        x, dy = tf.identity(self.x), tf.identity(self.dy)
-        x.set_shape(plan.shape)
-        dy.set_shape(plan.shape)
-        y = layer(x, training=self.training)
-        sources = {"dx": x, "dgamma": layer.gamma, "dbeta": layer.beta}
-        sources = {name: source for name, source in sources.items() if source is not None}
-        gradients = tf.gradients(y, list(sources.values()), grad_ys=dy)
-        call = {"y": y, **dict(zip(sources, gradients, strict=True))}
-        updates = v1.get_collection(v1.GraphKeys.UPDATE_OPS)
-        self.infer = self._then_state(tf, layer, call, [])
-        self.train = self._then_state(tf, layer, call, updates)
-        self.forward = {
-            training: self._then_state(tf, layer, {"y": y}, updates if training else [])
-            for training in (True, False)
-        }
-        variables = (layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
-        self.values = [None if v is None else v1.placeholder(v.dtype, v.shape) for v in variables]
-        pairs = zip(variables, self.values, strict=True)
-        self.assign = tf.group([v.assign(value) for v, value in pairs if v is not None])
-        self.session = v1.Session(graph=graph)
-
-    @staticmethod
-    def _then_state(tf: Any, layer: Any, call: dict[str, Any], updates: list[Any]) -> Any:
-        """What to fetch: the call, and the running statistics as they are when all else is done."""
-        with tf.control_dependencies([*call.values(), *updates]):
-            mean, var = layer.moving_mean.read_value(), layer.moving_variance.read_value()
-        return {**call, "running_mean": mean, "running_var": var}
-
-    def load(self, parameters: Parameters) -> None:
-        """Set the variables; this adds nothing to the graph."""
-        p = parameters
-        values = zip(self.values, (p.gamma, p.beta, p.running_mean, p.running_var), strict=True)
-        feeds = {at: v.reshape(at.shape) for at, v in values if at is not None and v is not None}
-        self.session.run(self.assign, feeds)
-
-    def run(
-        self, fetches: Any, x: Array, dy: Array | None, *, training: bool
-    ) -> dict[str, Array]:
-        """One call of the session; without ``dy``, the fetches must not need it."""
-        feeds = {self.x: x, self.training: training} | ({} if dy is None else {self.dy: dy})
-        found: dict[str, Array] = self.session.run(fetches, feeds)
-        return found
-
-
 class _Layer:
     """A program loaded with one case's parameters."""
 
-    def __init__(self, program: _Program, case: Case, parameters: Parameters) -> None:
+    def __init__(self, program: Program, case: Case, parameters: Parameters) -> None:
         self.program, self.case = program, case
         program.load(parameters)
 
-    def train(self, x: Array, dy: Array) -> Step:
+    def train(
+        self,
+        x: Array,
+        dy: Array,
+        *,
+        weights: Array | None = None,
+        adjust_scale: Array | None = None,
+        adjust_shift: Array | None = None,
+    ) -> Step:
         """Run the graph with ``training`` true, together with the update operations, if any."""
-        return self._step(self.program.run(self.program.train, x, dy, training=True))
+        del weights  # Belongs to variants that the layer does not have.
+        return self._call(x, dy, adjust_scale, adjust_shift, training=True)
 
     def infer(self, x: Array, dy: Array) -> Step:
         """Run the graph with ``training`` false, and no update operations."""
-        return self._step(self.program.run(self.program.infer, x, dy, training=False))
+        return self._call(x, dy, None, None, training=False)
 
     def forward(self, x: Array, *, training: bool) -> Step:
         """Only the output, together with the update operations in training."""
-        fetches = self.program.forward[training]
-        return self._step(self.program.run(fetches, x, None, training=training))
+        return self._call(x, None, None, None, training=training)
+
+    def _call(
+        self,
+        x: Array,
+        dy: Array | None,
+        scale: Array | None,
+        shift: Array | None,
+        *,
+        training: bool,
+    ) -> Step:
+        program = self.program
+        fetches = (program.forward if dy is None else program.full)[training]
+        more = {} if program.adjustment is None else program.adjustment.feeds(scale, shift)
+        return self._step(program.run(fetches, x, dy, more, training=training))
 
     def _step(self, found: dict[str, Array]) -> Step:
         """Statistics of several axes have the rank of the input, like (1, 3, 2, 1)."""

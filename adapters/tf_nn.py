@@ -1,5 +1,7 @@
 """TensorFlow's ``tf.nn.moments`` and ``tf.nn.batch_normalization``, called eagerly.
 
+Weights and masks go to ``tf.nn.weighted_moments``, in place of ``moments``.
+
 The two functions keep no state: running statistics go in where the user has them (inference) and
 never come out. Eager on purpose: a new shape costs nothing, while ``tf.function`` traces each anew.
 """
@@ -31,6 +33,7 @@ from bnconform.conformance.dialect import (
 )
 from bnconform.conformance.formats import DType
 from bnconform.conformance.malformation import Malformation
+from bnconform.conformance.variant import VariantKind
 
 _DOCS = "https://www.tensorflow.org/api_docs/python/tf/nn/"
 _SOURCE = "tensorflow/python/ops/nn_impl.py: "
@@ -69,6 +72,7 @@ class TfNn:
         axes=Axes.ANY_SET,
         modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
         quantities=frozenset(Quantity) - RUNNING_STATISTICS - {Quantity.Y_INFER},
+        variants=frozenset({VariantKind.PLAIN, VariantKind.MASKED, VariantKind.WEIGHTED}),
         # The function takes neither axes nor a momentum, and parameters of any shape that fits.
         passes_on=frozenset(
             {
@@ -84,6 +88,8 @@ class TfNn:
             "dtypes": "half precision in inference only: cannot compute Mul as input #1(zero-based)"
             " was expected to be a half tensor but is a float tensor",
             "modes": "stateless: nothing to freeze",
+            "variants": "a mask is passed as frequency_weights of weighted_moments; stateless, so"
+            " that there are no running statistics to correct towards or to leave out",
             "quantities": "stateless: no running statistics, hence no inference after training",
         },
     )
@@ -120,13 +126,22 @@ class _Layer:
         self.mean = self._wide(parameters.running_mean)
         self.var = self._wide(parameters.running_var)
 
-    def train(self, x: Array, dy: Array) -> Step:
+    def train(
+        self,
+        x: Array,
+        dy: Array,
+        *,
+        weights: Array | None = None,
+        adjust_scale: Array | None = None,
+        adjust_shift: Array | None = None,
+    ) -> Step:
         """Normalize by the moments of ``x`` and differentiate through them."""
-        return self._call(x, dy, by_batch=True)
+        del adjust_scale, adjust_shift  # They belong to a variant that tf.nn does not have.
+        return self._call(x, dy, weights, by_batch=True)
 
     def infer(self, x: Array, dy: Array) -> Step:
         """Normalize by the statistics that were given, which are constants."""
-        return self._call(x, dy, by_batch=False)
+        return self._call(x, dy, None, by_batch=False)
 
     def _wide(self, values: Array | None) -> Any:
         """A constant with size 1 on every reduction axis: the general form that tf.nn documents."""
@@ -136,14 +151,23 @@ class _Layer:
         wide = [size if axis in self.case.channel_axes else 1 for axis, size in sizes]
         return self.tf.constant(values.reshape(wide))
 
-    def _call(self, x: Array, dy: Array, *, by_batch: bool) -> Step:
+    def _moments(self, x: Any, weights: Array | None) -> tuple[Any, Any]:
+        """Wide mean and variance; a mask is cast to the input's format by TensorFlow."""
+        axes, nn = self.case.reduction_axes, self.tf.nn
+        if weights is None:
+            mean, var = nn.moments(x, axes, keepdims=True)
+        else:
+            mean, var = nn.weighted_moments(x, axes, weights, keepdims=True)
+        return mean, var
+
+    def _call(self, x: Array, dy: Array, weights: Array | None, *, by_batch: bool) -> Step:
         tf, mean, var = self.tf, self.mean, self.var
         sources = {"x": tf.constant(x), "gamma": self.gamma, "beta": self.beta}
         sources = {name: source for name, source in sources.items() if source is not None}
         with tf.GradientTape() as tape:
             tape.watch(list(sources.values()))
             if by_batch:
-                mean, var = tf.nn.moments(sources["x"], self.case.reduction_axes, keepdims=True)
+                mean, var = self._moments(sources["x"], weights)
             y = tf.nn.batch_normalization(
                 sources["x"], mean, var, self.beta, self.gamma, self.case.epsilon
             )

@@ -5,5 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .experiment import Experiment
+from .initializers import INITIALIZERS
+from .optimization import OPTIMIZATION
+from .sharing import SHARING
+from .switches import SWITCHES
 
-EXPERIMENTS: Mapping[str, Experiment] = {}
+ALL: tuple[Experiment, ...] = INITIALIZERS + OPTIMIZATION + SWITCHES + SHARING
+
+EXPERIMENTS: Mapping[str, Experiment] = {experiment.name: experiment for experiment in ALL}
