@@ -41,14 +41,17 @@ class Precision:
     """Accumulation format and algorithm class that the bounds are for.
 
     ``saved`` is u_s, the unit roundoff of the format in which batch statistics are kept before they
-    normalize; 0 where it is the accumulation's. ``factors`` is that of the format which the factors
-    of summed products are rounded to first (TF32: 2^-11); 0 where they are not. ``merges`` counts
-    the partial sums that are merged on top of those within them.
+    normalize, ``saved_least`` what that format loses to underflow and ``saved_largest`` its largest
+    value; the defaults stand for the accumulation's own. ``factors`` is the unit roundoff of the
+    format which the factors of summed products are rounded to first (TF32: 2^-11); 0 where they are
+    not. ``merges`` counts the partial sums that are merged on top of those within them.
     """
 
     accumulation: Format
     algorithm: VarianceAlgorithm
     saved: float = 0.0
+    saved_least: float = 0.0
+    saved_largest: float = math.inf
     factors: float = 0.0
     merges: int = 0
 
@@ -143,15 +146,22 @@ def saved_errors(
 ) -> tuple[Float64, Float64]:
     """delta and E_v of statistics as they are kept: rounded to a lower format where p says so.
 
-    delta + u_s (|mu| + delta), and E_v (of a variance about that mean) + u_s (v + E_v). A one-pass
-    variance takes E[x^2] and E[x]^2 from what was kept: 3 u_s Q more.
+    delta + u_s (|mu| + delta) + eta_s, and E_v (of a variance about that mean) + u_s (v + E_v)
+    + eta_s. A one-pass variance takes E[x^2] and E[x]^2 from what was kept: 3 u_s Q more. Infinite
+    where the kept value may be.
     """
-    delta = delta + p.saved * (np.abs(mu) + delta)
-    e_v = variance_error(m, mu, v, delta, p)
-    e_v = e_v + p.saved * (v + e_v)
+    delta = _kept(delta, np.abs(mu), p)
+    e_v = _kept(variance_error(m, mu, v, delta, p), v, p)
     if p.algorithm is VarianceAlgorithm.ONE_PASS:
         e_v = e_v + 3 * p.saved * m.mean_square_x
     return delta, e_v
+
+
+def _kept(error: Float64, size: Float64, p: Precision) -> Float64:
+    """E + u_s (size + E) + eta_s; infinite where size + E reaches the format's largest value."""
+    reach = size + error
+    kept = error + p.saved * reach + p.saved_least
+    return np.where(reach >= p.saved_largest, np.inf, kept)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .bounds import Float64, Precision
+from .bounds import Float64, Precision, underflow_unit
 from .case import Case, FillKind
 from .contract import Quantity
 from .dialect import (
@@ -94,13 +94,20 @@ class Conventions:
             SavedStatistics.INPUT: case.dtype in (DType.FLOAT16, DType.BFLOAT16),
             SavedStatistics.PARAMETERS: case.half_parameters,
         }
-        saved = lower[self.saved_statistics]
         tf32 = self.arithmetic is Arithmetic.TF32 and case.dtype is not DType.FLOAT64
-        return Precision(
+        plain = Precision(
             accumulation=compute_format(case.dtype),
             algorithm=self.algorithm,
-            saved=FORMATS[case.dtype].unit_roundoff if saved else 0.0,
             factors=_TF32_UNIT_ROUNDOFF if tf32 else 0.0,
+        )
+        if not lower[self.saved_statistics]:
+            return plain
+        saved = FORMATS[case.dtype]
+        return replace(
+            plain,
+            saved=saved.unit_roundoff,
+            saved_least=underflow_unit(saved, plain.accumulation),
+            saved_largest=saved.largest,
         )
 
 

@@ -8,6 +8,7 @@ although the run looked, or whose ``review_by`` has passed, is stale and fails t
 from __future__ import annotations
 
 import datetime
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ WHERE_FIELDS = (
     "rank", "dtype", "fill", "mode", "layout", "upstream_layout", "layouts", "steps", "center",
     "scale",
     "epsilon", "decay", "offset", "smallest_count", "largest_count", "feature_axes",
-    "channel_axis", "last_batch", "batch", "half_parameters", "variant",
+    "channel_axis", "channels", "last_batch", "batch", "half_parameters", "variant",
     "malformation", "experiment",
 )  # fmt: skip
 """What ``where`` may speak of. :func:`case_facts` gives the values for a case; a malformed call has
@@ -106,6 +107,7 @@ def case_facts(case: Case) -> dict[str, Any]:
         "largest_count": max(case.count(shape) for shape in case.step_shapes),
         "feature_axes": len(case.feature_axes),
         "channel_axis": case.channel_axes[-1],
+        "channels": math.prod(case.feature_shape),
         "last_batch": case.last_batch,
         "batch": case.shape[0],
         "half_parameters": case.half_parameters,

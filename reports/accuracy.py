@@ -8,7 +8,7 @@ import pandas as pd
 
 from bnconform.conformance.formats import DType
 from bnconform.conformance.grades import Grade, grade_of, is_graded, report_of
-from bnconform.reports.columns import documented, rows
+from bnconform.reports.columns import FRAMES, documented, rows
 
 
 def grades(records: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
@@ -35,4 +35,4 @@ def grades(records: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
                     **counts,
                 }
             )
-    return documented("grades", pd.DataFrame(lines))
+    return documented("grades", pd.DataFrame(lines, columns=list(FRAMES["grades"])))

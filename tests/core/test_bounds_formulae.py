@@ -6,6 +6,7 @@ In the coarse format of ``coarse.py``, to twelve digits.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,7 @@ from .coarse import (
     close,
     column,
     dgamma_bound,
+    only,
     precision,
     theta,
     upstream_of,
@@ -119,6 +121,20 @@ def test_statistics_saved_in_a_lower_format_lose_its_roundoff_on_top(
     found = bounds.saved_errors(M, wide(-0.375), wide(2.25), wide(0.125), precision(algorithm))
     close(found[0], delta)
     close(found[1], e_v)
+
+
+@pytest.mark.parametrize("algorithm", [TWO_PASS, ONE_PASS])
+def test_saved_statistics_may_underflow_and_overflow(algorithm: VarianceAlgorithm) -> None:
+    """eta_s on top of either; infinite from |mu| + delta, and from v + E_v, on."""
+    usual = precision(algorithm)
+    arguments = (M, wide(-0.375), wide(2.25), wide(0.125))
+    delta, e_v = bounds.saved_errors(*arguments, usual)
+    low_delta, low_e_v = bounds.saved_errors(*arguments, replace(usual, saved_least=2.0**-5))
+    close(low_delta, only(delta) + 2.0**-5)
+    assert only(low_e_v) > only(e_v) + 2.0**-5
+    for largest, kept in ((0.5, (False, False)), (0.75, (True, False)), (64.0, (True, True))):
+        found = bounds.saved_errors(*arguments, replace(usual, saved_largest=largest))
+        assert tuple(bool(np.isfinite(each).all()) for each in found) == kept
 
 
 @pytest.mark.parametrize(
