@@ -42,11 +42,13 @@ class Bench:
         """Call the function on the array ``x``; arrays called ``initial_*`` start the variables."""
         given = [name for name in _VARIABLES if f"initial_{name}" in self.arrays]
         initial = {f"{name}_initializer": self.constant(f"initial_{name}") for name in given}
+        return self.layer_on(self.tf.constant(self.arrays[x]), **(initial | options))
+
+    def layer_on(self, inputs: Any, **options: Any) -> Any:
+        """Call the function on a tensor of this graph."""
         settings = {name: float(self.arrays[name]) for name in ("momentum", "epsilon")}
-        return self.v1.layers.batch_normalization(
-            self.tf.constant(self.arrays[x]),
-            **({"fused": self.fused} | settings | initial | options),
-        )
+        every = {"fused": self.fused} | settings | options
+        return self.v1.layers.batch_normalization(inputs, **every)
 
     def constant(self, name: str) -> Any:
         """An initializer that gives the array ``name``."""
@@ -63,6 +65,23 @@ class Bench:
 
 
 Found = dict[str, Array]
+
+
+def _axis_undefined(bench: Bench) -> Found:
+    with bench.graph():
+        try:
+            bench.layer_on(bench.v1.placeholder(bench.tf.float32, (2, 1, 1, None)))
+        except ValueError:
+            return {"rejected": _number(1)}
+    return {"rejected": _number(0)}
+
+
+def _axis_reduced(bench: Bench) -> Found:
+    with bench.graph() as run:
+        x = bench.v1.placeholder(bench.tf.float32, (None, None, None, 2))
+        y = bench.layer_on(x, training=True)
+        run(bench.v1.global_variables_initializer())
+        return {f"y_{name}": run(y, {x: bench.arrays[name]}) for name in ("pair", "four")}
 
 
 def _initializer(variable: str, bench: Bench) -> Found:
@@ -269,6 +288,8 @@ def _number(value: float) -> Array:
 
 
 _EXPERIMENTS: Mapping[str, Callable[[Bench], Found]] = {
+    "axis.undefined": _axis_undefined,
+    "axis.reduced": _axis_reduced,
     **{f"initializer.{variable}": partial(_initializer, variable) for variable in _VARIABLES},
     **{f"regularizer.{name}": partial(_regularizer, name) for name in ("beta", "gamma")},
     **{f"constraint.{name}": partial(_constraint, name) for name in ("beta", "gamma")},

@@ -1,4 +1,4 @@
-"""How many cases exercise each clause: those of a quick run, and the question's calls."""
+"""How many cases exercise each clause: a quick run's, its experiments and malformed calls."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def cases_per_clause(seed: int = 0) -> dict[str, int]:
         counts.update(set(experiment.clauses.values()))
     for rule in RULES.values():
         counts.update((rule.clause, *OF_EVERY_MALFORMED_CALL))
-    # The clauses about sizes are exercised by the question's calls, which no array can express.
+    # The question's calls are replayed for a page of their own.
     counts.update(case.clause for case in question.CASES)
     return {clause.id: counts[clause.id] for clause in CLAUSES}
 

@@ -16,6 +16,9 @@ from bnconform.conformance.judge_experiment import judge_experiment
 from bnconform.conformance.verdict import Cause, Conforms, Diverges
 
 MISTAKES: dict[tuple[str, str], tuple[str, object]] = {
+    ("axis.undefined", "rejected"): ("it is built", 0),
+    ("axis.reduced", "y_pair"): ("running statistics", np.reshape([1, 2, 3, 2], (2, 1, 1, 2))),
+    ("axis.reduced", "y_four"): ("the pair's statistics", np.zeros((4, 1, 1, 2))),
     **{
         (f"initializer.{name}", "default"): ("0 and 1 are swapped", swapped)
         for name, swapped in {"beta": 1, "gamma": 0, "moving_mean": 1, "moving_variance": 0}.items()
@@ -153,9 +156,10 @@ def test_the_clauses_exist_and_each_has_an_expectation(experiment: Experiment) -
 
 
 def test_every_clause_of_what_no_call_shows_has_an_experiment() -> None:
-    """Initializers, regularizers, constraints, switches, sharing, updates, and BN-GHOST-5."""
+    """Initializers, regularizers, constraints, switches, sharing, updates, and a few more."""
     prefixes = ("INIT", "REG", "CONSTRAINT", "SWITCH", "SHARE", "UPDATE")
-    wanted = {clause for clause in BY_ID if clause.split("-")[1] in prefixes} | {"BN-GHOST-5"}
+    wanted = {clause for clause in BY_ID if clause.split("-")[1] in prefixes}
+    wanted |= {"BN-GHOST-5", "BN-AXIS-2", "BN-AXIS-4"}
     assert {clause for each in ALL for clause in each.clauses.values()} == wanted
 
 
