@@ -8,6 +8,7 @@ way in.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,9 @@ Expectations = dict[Quantity, Expectation]
 class Expecter:
     """Walks a case's steps, carrying the running statistics and their bounds."""
 
+    equations: Any = spec
+    """Whose equations are walked through: an explanation tries others in their place."""
+
     def __init__(
         self,
         case: Case,
@@ -57,7 +61,7 @@ class Expecter:
         self.beta64 = np.zeros(self.wide) if self.beta is None else self.beta.hi
         self.zero = np.zeros(self.wide)
         self.no = np.zeros(self.wide, bool)
-        self.running = RunningState(case, parameters, conventions, number)
+        self.running = RunningState(case, parameters, conventions, number, self.equations)
 
     # The walk.
 
@@ -96,10 +100,10 @@ class Expecter:
             return self.empty(inputs)
         x, g, p = self.numbers(inputs.x), self.numbers(inputs.dy), self.precision
         n, s = self.case.count(x.shape), self.state.statistics()
-        r = spec.inverse_deviation(self.state.var, self.case.epsilon)
-        xhat = spec.normalize(x, self.state.mean, r)
+        r = self.equations.inverse_deviation(self.state.var, self.case.epsilon)
+        xhat = self.equations.normalize(x, self.state.mean, r)
         up = bounds.upstream(x.hi, g.hi, self.axes, n, s, p)
-        dx = spec.inference_dx(g, r, self.gamma)
+        dx = self.equations.inference_dx(g, r, self.gamma)
         e_dx = bounds.inference_dx_error(g.hi, self.gamma64, s, self.case.epsilon, p)
         return self.call(x, g, xhat, (dx, e_dx), s, up, n)
 
@@ -108,8 +112,8 @@ class Expecter:
     def batch(self, inputs: StepInputs) -> Batch:
         """The statistics of one training call."""
         x, n = self.numbers(inputs.x), self.case.count(inputs.x.shape)
-        mu = spec.batch_mean(x, self.axes)
-        v = spec.biased_variance(x, mu, self.axes)
+        mu = self.equations.batch_mean(x, self.axes)
+        v = self.equations.biased_variance(x, mu, self.axes)
         m = bounds.moments(x.hi, self.axes, n)
         s = Statistics(mu=mu.hi, v=v.hi, delta=self.zero, e_v=self.zero)
         if not self.exact_statistics():
@@ -132,8 +136,8 @@ class Expecter:
         if inputs.x.size == 0:
             return self.empty(inputs)
         b = self.batch(inputs)
-        r = spec.inverse_deviation(b.v, self.case.epsilon)
-        xhat = spec.normalize(b.x, b.mu, r)
+        r = self.equations.inverse_deviation(b.v, self.case.epsilon)
+        xhat = self.equations.normalize(b.x, b.mu, r)
         transform = self.transform(b, inputs)
         if transform is None:
             found = self.plain_call(b, r, xhat)
@@ -168,7 +172,7 @@ class Expecter:
     def through_batch(self, b: Batch, g: Number, r: Number, xhat: Number) -> Number:
         """dx, differentiated through the batch statistics."""
         del b
-        dx: Number = spec.training_dx(g, xhat, r, self.gamma, self.axes)
+        dx: Number = self.equations.training_dx(g, xhat, r, self.gamma, self.axes)
         return dx
 
     def share(self) -> Float64 | float:
@@ -188,8 +192,8 @@ class Expecter:
         dx, e_dx, up_scaled = self.dx_of(b, scaled, r, xhat)
         dx_of_g, e_dx_of_g, up = self.dx_of(b, b.g, r, xhat)
         e_dx = e_dx + e.e_scale * (np.abs(dx_of_g.hi) + e_dx_of_g)
-        moved = spec.transform(xhat, t.scale, t.shift)
-        y = spec.scale_and_shift(moved, self.gamma, self.beta)
+        moved = self.equations.transform(xhat, t.scale, t.shift)
+        y = self.equations.scale_and_shift(moved, self.gamma, self.beta)
         e_y = bounds_variants.transformed_output_error(
             b.x.hi, y.hi, xhat.hi, self.gamma64, self.beta64, e, b.s, epsilon, p
         )
@@ -198,7 +202,7 @@ class Expecter:
             Quantity.Y: self.image(y, e_y, unknown, self.y_format()),
             Quantity.DX: self.image(dx, e_dx, unknown, FORMATS[self.case.dtype]),
         }
-        plain = spec.dgamma(b.g, xhat, self.axes)
+        plain = self.equations.dgamma(b.g, xhat, self.axes)
         e_dgamma = bounds_variants.transformed_dgamma_error(
             b.g.hi, plain.hi, self.axes, (up, up_scaled), e, b.s, epsilon, p, n
         )
@@ -211,10 +215,12 @@ class Expecter:
         one = self.numbers(1.0)
         share = one / float(update) if decay is None else one - decay
         s = state.statistics()
-        r = spec.inverse_deviation(state.var, epsilon)
-        xhat = spec.normalize(b.x, state.mean, r)
+        r = self.equations.inverse_deviation(state.var, epsilon)
+        xhat = self.equations.normalize(b.x, state.mean, r)
         up = bounds.upstream(b.x.hi, b.g.hi, self.axes, b.m.n, s, p)
-        dx = spec.running_training_dx(b.g, xhat, b.x - b.mu, r, self.gamma, share, self.axes)
+        dx = self.equations.running_training_dx(
+            b.g, xhat, b.x - b.mu, r, self.gamma, share, self.axes
+        )
         e_dx = bounds.training_dx_error(
             b.x.hi, b.g.hi, self.gamma64, b.m, up, s, epsilon, p, float(share.hi), b.s
         )
@@ -238,7 +244,7 @@ class Expecter:
     ) -> Expectations:
         """y and the gradients of one call, with the statistics ``s`` it normalized by."""
         epsilon, p, unknown = self.case.epsilon, self.precision, self.unknown(s)
-        y = spec.scale_and_shift(xhat, self.gamma, self.beta)
+        y = self.equations.scale_and_shift(xhat, self.gamma, self.beta)
         e_y = bounds.output_error(x.hi, y.hi, self.gamma64, self.beta64, s, epsilon, p)
         e_dgamma = bounds.dgamma_error(up, count, s, epsilon, p)
         found = {
@@ -263,14 +269,16 @@ class Expecter:
         """dgamma = sum(g normalized) and dbeta = sum(g), where there are parameters."""
         found = {}
         if self.case.scale:
-            dgamma = spec.dgamma(g, normalized, self.axes)
+            dgamma = self.equations.dgamma(g, normalized, self.axes)
             found[Quantity.DGAMMA] = self.statistic(dgamma, e_dgamma, unknown)
         if self.case.center:
             n = self.case.count(g.shape)
             e_dbeta = bounds.dbeta_error(g.hi, self.axes, n, self.precision)
             if is_exact_lane(self.case):
                 e_dbeta = self.zero
-            found[Quantity.DBETA] = self.statistic(spec.dbeta(g, self.axes), e_dbeta, None)
+            found[Quantity.DBETA] = self.statistic(
+                self.equations.dbeta(g, self.axes), e_dbeta, None
+            )
         return found
 
     def empty(self, inputs: StepInputs) -> Expectations:

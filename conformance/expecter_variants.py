@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from . import bounds, bounds_variants, spec
+from . import bounds, bounds_variants
 from .batch import Batch, Transform
 from .bounds import Float64, Statistics
 from .bounds_variants import Average, Scale
@@ -40,8 +40,8 @@ class WeightedExpecter(Expecter):
         w, n = self.weights, self.case.count(inputs.x.shape)
         x = self.numbers(inputs.x)
         kept = self.numbers(np.where(w == 0, 0.0, x.hi))
-        mu = spec.weighted_mean(kept, self.numbers(w), self.axes)
-        v = spec.weighted_variance(kept, self.numbers(w), mu, self.axes)
+        mu = self.equations.weighted_mean(kept, self.numbers(w), self.axes)
+        v = self.equations.weighted_variance(kept, self.numbers(w), mu, self.axes)
         m = bounds_variants.weighted_moments(kept.hi, w, self.axes, n)
         delta, e_v = bounds.saved_errors(
             m, mu.hi, v.hi, bounds.mean_error(m, self.precision), self.precision
@@ -58,7 +58,7 @@ class WeightedExpecter(Expecter):
         """dx by the weighted equation."""
         del b
         w = self.numbers(self.weights)
-        dx: Number = spec.weighted_training_dx(g, xhat, r, self.gamma, w, self.axes)
+        dx: Number = self.equations.weighted_training_dx(g, xhat, r, self.gamma, w, self.axes)
         return dx
 
     def by_batch(self, inputs: StepInputs) -> Expectations:
@@ -147,8 +147,8 @@ class RenormExpecter(Expecter):
         del inputs
         v, epsilon = self.variant, self.case.epsilon
         (m, e_m), (s, e_s) = self.mean, self.stddev
-        scale = spec.renorm_scale(batch.v, s, epsilon, v.r_min, v.r_max)
-        shift = spec.renorm_shift(batch.mu, m, s, v.d_max)
+        scale = self.equations.renorm_scale(batch.v, s, epsilon, v.r_min, v.r_max)
+        shift = self.equations.renorm_shift(batch.mu, m, s, v.d_max)
         errors = bounds_variants.renorm_scale(
             batch.s,
             epsilon,
@@ -171,7 +171,7 @@ class RenormExpecter(Expecter):
         self.stddev = self._averaged(self.stddev, sigma, deviation, self.variant.decay)
         self.running_stddev = self._averaged(self.running_stddev, sigma, deviation, decay)
         sd, e_sd = self.running_stddev
-        var = spec.renorm_running_var(sd, epsilon)
+        var = self.equations.renorm_running_var(sd, epsilon)
         e_var = bounds_variants.squared_deviation_error(
             Average(value=sd.hi, error=e_sd), epsilon, p
         )
@@ -181,7 +181,7 @@ class RenormExpecter(Expecter):
         self, old: tuple[Number, Float64], value: Number, s: Statistics, decay: float
     ) -> tuple[Number, Float64]:
         """One update of one of the additional averages, kept in the parameters' format."""
-        new = spec.update_running_mean(old[0], value, decay)
+        new = self.equations.update_running_mean(old[0], value, decay)
         error = bounds.running_mean_error(old[0].hi, old[1], s, decay, self.precision)
         if self.case.half_parameters:
             error = bounds_variants.kept_in_half(error, new.hi, self.parameters)
@@ -251,7 +251,9 @@ class GhostExpecter(Expecter):
         }
         if self.case.scale:
             b = inner.batch(grouped)
-            xhat = spec.normalize(b.x, b.mu, spec.inverse_deviation(b.v, self.case.epsilon))
+            xhat = self.equations.normalize(
+                b.x, b.mu, self.equations.inverse_deviation(b.v, self.case.epsilon)
+            )
             size = np.abs(b.g.hi * xhat.hi).sum(axis=(0, *inner.axes))
             sums = p.theta(bounds.sum_length(n)) * size
             each = found[Quantity.DGAMMA]
@@ -307,7 +309,9 @@ class GhostExpecter(Expecter):
             running_mean=np.broadcast_to(p.running_mean, (groups, *p.running_mean.shape)),
             running_var=np.broadcast_to(p.running_var, (groups, *p.running_var.shape)),
         )
-        return Expecter(case, parameters, self.conventions, self.number), StepInputs(x=x, dy=dy)
+        inner = Expecter(case, parameters, self.conventions, self.number)
+        inner.equations = self.equations
+        return inner, StepInputs(x=x, dy=dy)
 
     def _grouped(self, values: np.ndarray) -> np.ndarray:
         """(N, ...) as (groups, size, ...)."""

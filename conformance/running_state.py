@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,9 +39,10 @@ class RunningState:
         parameters: Parameters,
         conventions: Conventions,
         number: NumberSystem,
+        equations: Any = spec,
     ) -> None:
         """Begin with the running statistics of ``parameters``."""
-        self.case, self.conventions = case, conventions
+        self.case, self.conventions, self.equations = case, conventions, equations
         self.precision = conventions.precision(case)
         wide = [size if axis in case.channel_axes else 1 for axis, size in enumerate(case.shape)]
         self.zero = np.zeros(wide)
@@ -69,7 +71,7 @@ class RunningState:
         variance, bessel = v, 1.0
         # Bessel's correction is about a number of values; a sum of weights is not one.
         if unbiased and isinstance(count, int):
-            variance, bessel = spec.unbiased_variance(v, count), count / max(count - 1, 1)
+            variance, bessel = self.equations.unbiased_variance(v, count), count / max(count - 1, 1)
         decay = self.case.decay
         if self.conventions.averaging is Averaging.ZERO_DEBIASED and decay is not None:
             self.hidden = self._averaged(self.hidden, mu, variance, s, bessel, updates)
@@ -94,12 +96,12 @@ class RunningState:
         """One update of a running average."""
         decay, p = self.case.decay, self.precision
         if decay is None:
-            mean = spec.cumulative_average(old.mean, mu, updates)
-            var = spec.cumulative_average(old.var, variance, updates)
+            mean = self.equations.cumulative_average(old.mean, mu, updates)
+            var = self.equations.cumulative_average(old.var, variance, updates)
             decay = 1.0 - 1.0 / updates
         else:
-            mean = spec.update_running_mean(old.mean, mu, decay)
-            var = spec.update_running_var(old.var, variance, decay)
+            mean = self.equations.update_running_mean(old.mean, mu, decay)
+            var = self.equations.update_running_var(old.var, variance, decay)
         return State(
             mean=mean,
             var=var,
@@ -121,8 +123,8 @@ class RunningState:
             for value, error in ((h.mean, h.e_mean), (h.var, h.e_var))
         )
         return State(
-            mean=spec.debiased_average(h.mean, decay, updates),
-            var=spec.debiased_average(h.var, decay, updates),
+            mean=self.equations.debiased_average(h.mean, decay, updates),
+            var=self.equations.debiased_average(h.var, decay, updates),
             e_mean=bounds_variants.debiased_error(mean, decay, updates, p),
             e_var=bounds_variants.debiased_error(var, decay, updates, p),
         )
