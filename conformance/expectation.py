@@ -170,6 +170,10 @@ def expectation(
 
 def rearranged(value: Number, order: Callable[[np.ndarray], np.ndarray]) -> Number:
     """``value`` with its elements put in another order or shape by ``order``."""
-    if isinstance(value, Rational):
-        return Rational(order(value.values))
-    return DoubleDouble(order(value.hi), order(value.lo))
+    match value:
+        case Rational():
+            return Rational(order(value.values))
+        case DoubleDouble():
+            return DoubleDouble(order(value.hi), order(value.lo))
+        case _:
+            return order(value)

@@ -68,6 +68,8 @@ class Why(StrEnum):
 
     FLOAT64_IN_FLOAT32 = "precision.float64_in_float32"
     SUMS_IN_HALF = "precision.sums_in_half"
+    DX_ROUNDED_BY_TERM = "precision.dx_rounded_by_term"
+    """Contributions to dx are each rounded to the input's half format."""
     BFLOAT16_TRUNCATED = "precision.bfloat16_truncated"
     TF32 = "precision.tf32"
     SUBNORMALS_FLUSHED = "precision.subnormals_flushed"

@@ -272,6 +272,8 @@ def test_integers_may_become_another_real_format_but_not_stay_integers() -> None
     y = by_the_equations(Malformation.INTEGER_INPUT)["y"]
     wide = judged(Malformation.INTEGER_INPUT, answers(y=y.astype(np.float64)))
     assert wide["BN-REJECT-9"].behaviour is Behaviour.COMPUTES
+    narrow = judged(Malformation.INTEGER_INPUT, answers(y=y.astype(np.float16)))["BN-REJECT-9"]
+    assert "times the bound" in getattr(narrow.verdict, "message", "")
     whole = judged(Malformation.INTEGER_INPUT, answers(y=y.astype(np.int32)))
     assert whole["BN-REJECT-9"].behaviour is Behaviour.GARBAGE
 
