@@ -80,8 +80,9 @@ class NumpyVariant:
         if self.case.mode is Mode.FROZEN:
             return self.infer(x, dy)
         found = self.by_batch(x, dy, weights, adjust_scale, adjust_shift)
-        self.updates += 1
-        self.update(found.mu, found.v)
+        if weights is None or weights.any():
+            self.updates += 1
+            self.update(found.mu, found.v)
         return self._step(found, x.dtype, by_batch=True)
 
     def infer(self, x: Array, dy: Array) -> Step:
@@ -110,7 +111,7 @@ class NumpyVariant:
         batch = _Batch(
             x=x.astype(self.compute),
             g=dy.astype(self.compute),
-            w=(np.ones(wide) if weights is None else weights).astype(self.compute),
+            w=np.broadcast_to(1.0 if weights is None else weights, wide).astype(self.compute),
             scale=1.0 if adjust_scale is None else adjust_scale.astype(self.compute),
             shift=0.0 if adjust_shift is None else adjust_shift.astype(self.compute),
         )
@@ -118,7 +119,8 @@ class NumpyVariant:
 
     def normalized(self, b: _Batch) -> _Found:
         """The equations at the top of this file."""
-        total = self.sum(b.w)
+        # A mask that keeps nothing has no statistics; any will do, but NaN would be a nuisance.
+        total = np.maximum(self.sum(b.w), np.finfo(self.compute).tiny)
         mu, v = self.statistics(b.x, b.w, total)
         scale, shift = self.transform(b, mu, v)
         r = 1 / np.sqrt(v + self.case.epsilon)

@@ -16,7 +16,6 @@ a division, errs by at most theta(K) sum|terms| / n with
 
 and the slack beyond n - 1 also covers Welford's recurrence and Chan's merges. Bounds that only a
 variant needs are in ``bounds_variants.py``.
-
 Wide shapes as in ``spec.py``; all arithmetic in float64, whose own rounding (1e-16) is far below
 the factors' slack.
 """
@@ -144,11 +143,9 @@ def variance_error(m: Moments, mu: Float64, v: Float64, delta: Float64, p: Preci
 def saved_errors(
     m: Moments, mu: Float64, v: Float64, delta: Float64, p: Precision
 ) -> tuple[Float64, Float64]:
-    """delta and E_v of statistics as they are kept: rounded to a lower format where p says so.
+    """delta and E_v of statistics as they are kept, each with its rounding to a lower format.
 
-    delta + u_s (|mu| + delta) + eta_s, and E_v (of a variance about that mean) + u_s (v + E_v)
-    + eta_s. A one-pass variance takes E[x^2] and E[x]^2 from what was kept: 3 u_s Q more. Infinite
-    where the kept value may be.
+    A one-pass variance takes E[x^2] and E[x]^2 from what was kept: 3 u_s Q more.
     """
     delta = _kept(delta, np.abs(mu), p)
     e_v = _kept(variance_error(m, mu, v, delta, p), v, p)
@@ -160,8 +157,7 @@ def saved_errors(
 def _kept(error: Float64, size: Float64, p: Precision) -> Float64:
     """E + u_s (size + E) + eta_s; infinite where size + E reaches the format's largest value."""
     reach = size + error
-    kept = error + p.saved * reach + p.saved_least
-    return np.where(reach >= p.saved_largest, np.inf, kept)
+    return np.where(reach >= p.saved_largest, np.inf, error + p.saved * reach + p.saved_least)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,9 +369,8 @@ def by_term_dx_error(
     w = np.abs(x - s.mu) + s.delta
     if p.algorithm is VarianceAlgorithm.ONE_PASS:
         w = np.abs(x) + 2 * np.abs(s.mu) + s.delta
-    direct = np.abs(g) + np.abs(up.mean_g)
     through_variance = dev.r_max**3 * w * (np.abs(up.c) + up.e_c)
-    size = np.abs(gamma) * (dev.r_max * direct + through_variance)
+    size = np.abs(gamma) * (dev.r_max * (np.abs(g) + np.abs(up.mean_g)) + through_variance)
     error = 4 * output.unit_roundoff * size + 4 * underflow_unit(output, p.accumulation)
     return np.where(size >= output.largest, np.inf, error)
 

@@ -17,7 +17,14 @@ from functools import cached_property
 from typing import Any, Self
 
 from .formats import FORMATS, DType, Format, compute_format
-from .variant import PLAIN, Variant, VariantKind, variant_from_dict, variant_problems
+from .variant import (
+    PLAIN,
+    Variant,
+    VariantKind,
+    sparse_fields,
+    variant_from_dict,
+    variant_problems,
+)
 
 CASE_FORMAT = "bn-case/1"
 
@@ -57,17 +64,37 @@ class FillKind(StrEnum):
     INF = "inf"
 
 
+class Upstream(StrEnum):
+    """What the upstream gradient is.
+
+    ``ORDINARY`` is random; ``UNUSED`` is 0 everywhere, as where a loss ignores the output;
+    ``SINGLE`` is that but for one element; ``UNIFORM`` is 1 everywhere, the gradient of a plain
+    sum; ``INPUT`` is the input itself, the same buffer.
+    """
+
+    ORDINARY = "ordinary"
+    UNUSED = "unused"
+    SINGLE = "single"
+    UNIFORM = "uniform"
+    INPUT = "input"
+
+
 class InvalidCaseError(ValueError):
     """A case that contradicts itself; the message says which field and what would be valid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fill:
-    """How values are filled: a family, a seed, and for ``OFFSET`` the ratio mean / deviation."""
+    """How values are filled: a family, a seed, and what some families take besides.
+
+    ``offset`` is the ratio mean / deviation of ``OFFSET``. ``level`` is the value of channel 0 of
+    ``CONSTANT``, of which channel c has the multiple (c + 1) (-1)^c; None takes ordinary values.
+    """
 
     kind: FillKind
     seed: int
     offset: float = 0.0
+    level: float | None = None
 
     def __post_init__(self) -> None:
         """Reject a seed that JSON readers elsewhere could not hold exactly."""
@@ -80,6 +107,12 @@ class Fill:
         if (self.offset != 0.0) != (self.kind is FillKind.OFFSET):
             msg = f"fill.offset belongs to kind 'offset' alone, got {self.offset} with {self.kind}"
             raise InvalidCaseError(msg)
+        if self.level is not None and self.kind is not FillKind.CONSTANT:
+            msg = f"fill.level belongs to kind 'constant' alone, got {self.level} with {self.kind}"
+            raise InvalidCaseError(msg)
+        if self.level is not None and not math.isfinite(self.level):
+            msg = f"fill.level must be finite or None, got {self.level!r}"
+            raise InvalidCaseError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +124,8 @@ class Case:
     write them (negative allowed); every other axis is reduced. ``decay`` is the weight of the
     *old* value in the running update; None is the cumulative average. With ``half_parameters`` the
     parameters and the state of a half-precision layer are in its input's format too, not in
-    float32. ``variant`` is what is asked for beyond plain batch normalization.
+    float32. ``variant`` is what is asked for beyond plain batch normalization. With
+    ``same_inputs`` every call, the last inference included, gets the same buffers.
     """
 
     shape: tuple[int, ...]
@@ -109,6 +143,8 @@ class Case:
     fill: Fill
     half_parameters: bool = False
     variant: Variant = PLAIN
+    upstream: Upstream = Upstream.ORDINARY
+    same_inputs: bool = False
 
     def __post_init__(self) -> None:
         """Check that the fields agree with one another."""
@@ -130,8 +166,8 @@ class Case:
     def signature(self) -> str:
         """What a compiler would specialize on: the id of all fields but values and scalars."""
         fields = self.to_dict()
-        for other in ("format", "epsilon", "decay", "fill"):
-            del fields[other]
+        for other in ("format", "epsilon", "decay", "fill", "upstream", "same_inputs"):
+            fields.pop(other, None)
         return hashlib.sha256(_canonical(fields).encode()).hexdigest()[:12]
 
     @property
@@ -177,14 +213,23 @@ class Case:
     def to_dict(self) -> dict[str, Any]:
         """The case as JSON-ready data.
 
-        What a plain case does not ask for is left out, so that its id stays the one it had before
-        there were variants, and runs of then and now can be compared.
+        What a case does not ask for is left out, so that its id stays the one it had before it
+        could be asked for, and runs of then and now can be compared.
         """
         fields = asdict(self)
         if not self.half_parameters:
             del fields["half_parameters"]
         if self.variant == PLAIN:
             del fields["variant"]
+        for name, usual in sparse_fields(self.variant).items():
+            if fields["variant"][name] == usual:
+                del fields["variant"][name]
+        if self.upstream is Upstream.ORDINARY:
+            del fields["upstream"]
+        if not self.same_inputs:
+            del fields["same_inputs"]
+        if self.fill.level is None:
+            del fields["fill"]["level"]
         return {"format": CASE_FORMAT, **fields}
 
     def to_json(self) -> str:
@@ -222,6 +267,7 @@ class Case:
                 mode=Mode(fields.pop("mode")),
                 fill=_fill(fields.pop("fill")),
                 variant=variant_from_dict(fields.pop("variant", {})),
+                upstream=Upstream(fields.pop("upstream", Upstream.ORDINARY)),
                 **fields,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -253,7 +299,7 @@ def _type_problems(case: Case) -> list[str]:
         for name, values in whole.items()
         if any(type(value) is not int for value in values)
     ]
-    flags = ("center", "scale", "half_parameters")
+    flags = ("center", "scale", "half_parameters", "same_inputs")
     for name, flag in ((name, getattr(case, name)) for name in flags):
         if not isinstance(flag, bool):
             found.append(f"{name} must be true or false, got {flag!r}")
@@ -294,8 +340,15 @@ def _request_problems(case: Case) -> list[str]:
     found = []
     if case.half_parameters and case.dtype not in (DType.FLOAT16, DType.BFLOAT16):
         found.append(f"half_parameters belong to half-precision inputs, got {case.dtype}")
+    if case.upstream is Upstream.INPUT and case.layout is not case.upstream_layout:
+        found.append("upstream 'input' is one buffer, which cannot have two layouts")
+    if case.upstream is Upstream.INPUT and case.variant != PLAIN:
+        found.append(f"upstream 'input' belongs to plain cases, got {case.variant.kind}")
+    if case.same_inputs and case.last_batch != case.shape[0]:
+        found.append("same_inputs needs last_batch == shape[0]")
     found += variant_problems(case.variant, tuple(shape[0] for shape in case.step_shapes))
-    if case.variant.kind in _BY_SAMPLE and 0 in case.channel_axes:
+    by_sample = case.variant.kind in _BY_SAMPLE or getattr(case.variant, "by_sample", False)
+    if by_sample and 0 in case.channel_axes:
         found.append(f"variant {case.variant.kind} needs samples along axis 0, a feature axis here")
     if case.variant.kind is VariantKind.FIXED_GAMMA and not case.scale:
         found.append("variant fixed_gamma needs scale")

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from .case import Case, Fill, FillKind, Layout, Mode
+from .case import Case, Fill, FillKind, Layout, Mode, Upstream
 from .formats import DType
+from .levels import levels
 from .variant import (
     PLAIN,
     Adjusted,
@@ -42,6 +43,13 @@ EPSILONS = (1e-3, 1e-5, 1.001e-5, 1e-7, 1e-12, 0.1)
 DECAYS = (0.9, 0.5, 0.99, 0.999, 0.0, 1.0, None)
 OFFSETS = {DType.FLOAT16: (10.0, 100.0, 1e3), DType.BFLOAT16: (10.0, 100.0, 1e3)}
 WIDE_OFFSETS = (10.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5, 1e6)
+UPSTREAMS = (
+    *(Upstream.ORDINARY,) * 8,
+    Upstream.UNUSED,
+    Upstream.SINGLE,
+    Upstream.UNIFORM,
+    Upstream.INPUT,
+)
 
 
 class Choices(Protocol):
@@ -58,7 +66,13 @@ class Choices(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What a signature must be; None leaves it to chance."""
+    """What a signature must be; None leaves it to chance.
+
+    ``shape`` is taken as it is, and may be larger than any that is drawn. With ``no_single`` no
+    axis has size 1, so that a layout is really another one. The last four are about its cases:
+    ``kinds`` of fills to choose from, the ``upstream`` gradient, ``same_inputs``, and the ``most``
+    cases that a campaign may spend on it.
+    """
 
     rank: int | None = None
     feature_axes: tuple[int, ...] | None = None
@@ -73,6 +87,13 @@ class Demand:
     powers_of_two: bool | None = None
     half_parameters: bool | None = None
     variant: Variant | None = None
+    shape: tuple[int, ...] | None = None
+    last_batch: int | None = None
+    no_single: bool = False
+    kinds: tuple[FillKind, ...] | None = None
+    upstream: Upstream | None = None
+    same_inputs: bool | None = None
+    most: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +121,14 @@ def draw_signature(choices: Choices, demand: Demand | None = None) -> Signature:
     axes = want.feature_axes or _draw_axes(choices, rank)
     mode = want.mode or choices.pick(MODES)
     batch_is_feature = 0 in {axis % rank for axis in axes}
-    shape = _draw_shape(choices, rank, axes, want)
-    steps = want.steps or choices.pick((1, 2, 3, 4))
+    shape = want.shape or _draw_shape(choices, rank, axes, want)
+    steps = want.steps or choices.pick((1, 2, 3, 4, 1, 2, 3, 4, 10))
     if mode is not Mode.TRAIN or 0 in shape:
         steps = 1
     last_batch = shape[0]
-    if steps > 1 and not batch_is_feature and shape[0] > 1:
+    if want.last_batch is not None:
+        last_batch = want.last_batch
+    elif steps > 1 and not batch_is_feature and shape[0] > 1:
         last_batch = _draw_last_batch(choices, shape[0], powers=bool(want.powers_of_two))
     scale, center = want.affine or choices.pick(_AFFINE)
     layout, upstream_layout = want.layouts or (choices.pick(LAYOUTS), choices.pick(LAYOUTS))
@@ -163,6 +186,10 @@ def _variants(
         found.append(FixedGamma())
     if 0 in {axis % len(shape) for axis in axes}:
         return found
+    found += [
+        Masked(hidden=Hidden.ORDINARY, by_sample=True),
+        Masked(hidden=Hidden.ORDINARY, nothing=True),
+    ]
     found += [Adjusted(per_sample=True), Adjusted(per_sample=False)]
     common = math.gcd(*batches)
     found += [Ghost(size=size) for size in (2, 3, 4) if common % size == 0]
@@ -205,26 +232,42 @@ def _draw_shape(
     powers = want.powers_of_two
     if powers is None:
         powers = choices.pick((False, True))
-    batches = (4, 2, 8, 16, 1) if powers else (3, 5, 2, 7, 12, 32)
-    inners = (2, 4, 1, 8) if powers else (3, 1, 5, 2, 7)
-    sizes = []
+    batches: Sequence[int] = (4, 2, 8, 16, 1) if powers else (3, 5, 2, 7, 12, 32)
+    inners: Sequence[int] = (2, 4, 1, 8) if powers else (3, 1, 5, 2, 7)
+    channels: Sequence[int] = (3, 2, 1, 5, 8)
+    if want.no_single:
+        batches, inners, channels = map(_above_one, (batches, inners, channels))
+    sizes: list[int] = []
     for axis in range(rank):
         if axis in features:
-            size = choices.pick((3, 2, 1, 5, 8)) if want.channels is None else want.channels
+            sizes.append(_draw_size(choices, channels, want.channels, want))
         elif axis == 0:
-            size = _draw_batch(choices, batches) if want.batch is None else want.batch
+            sizes.append(_draw_size(choices, batches, want.batch, want))
         else:
-            size = choices.pick(inners) if want.inner is None else want.inner
-        sizes.append(size)
+            sizes.append(_draw_size(choices, inners, want.inner, want))
     return _within_limit(sizes, features)
 
 
-def _draw_batch(choices: Choices, batches: Sequence[int]) -> int:
-    """A batch size; now and then an empty batch."""
-    # Both decisions are always drawn: were an empty batch the shorter draw, Hypothesis would
-    # shrink towards it.
-    size = choices.pick(batches)
-    return 0 if choices.integer(0, 24) == 24 else size
+def _above_one(sizes: Sequence[int]) -> Sequence[int]:
+    return [size for size in sizes if size > 1]
+
+
+_SELDOM = 39
+"""Sizes for each that is 0 instead."""
+
+
+def _draw_size(choices: Choices, sizes: Sequence[int], wanted: int | None, want: Demand) -> int:
+    """The size that is wanted, or one of ``sizes``, or now and then 0 where no axes are wanted.
+
+    Who asks for axes asks for values on them.
+    """
+    if wanted is not None:
+        return wanted
+    if want.feature_axes is not None:
+        return choices.pick(sizes)
+    # Both decisions are always drawn: were 0 the shorter draw, Hypothesis would shrink towards it.
+    size = choices.pick(sizes)
+    return 0 if choices.integer(0, _SELDOM) == _SELDOM else size
 
 
 def _within_limit(sizes: list[int], features: set[int]) -> tuple[int, ...]:
@@ -248,16 +291,27 @@ def draw_case(
     signature: Signature,
     kind: FillKind | None = None,
     scalars: Sequence[tuple[float, float | None]] | None = None,
+    *,
+    demand: Demand | None = None,
+    place: int | None = None,
 ) -> Case:
     """A case of ``signature``: its epsilon, decay and fill, of ``kind`` where that is possible.
 
     With ``scalars`` epsilon and decay are one of these pairs; the exact lane has its own decays.
+    With a ``place`` the offset or the level is the one there in its list, not one by chance, so
+    that a campaign comes by all of them.
     """
+    want = demand or Demand()
     kinds = fill_kinds(signature)
+    if want.kinds is not None:
+        kinds = tuple(each for each in want.kinds if each in kinds) or kinds
     kind = kind if kind in kinds else choices.pick(kinds)
-    offset = 0.0
+    offset, level = 0.0, None
     if kind is FillKind.OFFSET:
-        offset = choices.pick(OFFSETS.get(signature.dtype, WIDE_OFFSETS))
+        offset = _taken(choices, OFFSETS.get(signature.dtype, WIDE_OFFSETS), place)
+    if kind is FillKind.CONSTANT:
+        fraction, exponent = choices.integer(0, 2**23 - 1), choices.integer(-8, 8)
+        level = _taken(choices, levels(signature.dtype, fraction, exponent), place)
     epsilon, decay = choices.pick(scalars) if scalars else draw_scalars(choices)
     if kind is FillKind.EXACT:
         decay = choices.pick((0.5, 0.0, 1.0))
@@ -276,8 +330,35 @@ def draw_case(
         decay=decay,
         half_parameters=signature.half_parameters,
         variant=signature.variant,
-        fill=Fill(kind=kind, seed=choices.integer(0, 2**32 - 1), offset=offset),
+        fill=Fill(kind=kind, seed=choices.integer(0, 2**32 - 1), offset=offset, level=level),
+        upstream=_draw_upstream(choices, signature, kind)
+        if want.upstream is None
+        else want.upstream,
+        same_inputs=_draw_same_inputs(choices, signature, want),
     )
+
+
+def _taken(choices: Choices, options: Sequence[T], place: int | None) -> T:
+    """The option at ``place``, counted round and round, or any."""
+    return choices.pick(options) if place is None else options[place % len(options)]
+
+
+def _draw_upstream(choices: Choices, signature: Signature, kind: FillKind) -> Upstream:
+    """An upstream gradient; the input itself only where that is an ordinary gradient."""
+    found = choices.pick(UPSTREAMS)
+    plain = signature.variant == PLAIN and not signature.half_parameters
+    one_layout = signature.layout is signature.upstream_layout
+    finite = kind not in (FillKind.NAN, FillKind.INF)
+    if found is Upstream.INPUT and not (plain and one_layout and finite):
+        return Upstream.ORDINARY
+    return found
+
+
+def _draw_same_inputs(choices: Choices, signature: Signature, want: Demand) -> bool:
+    """Now and then the same buffers for every call."""
+    drawn = choices.pick((*(False,) * 7, True))
+    possible = signature.mode is Mode.TRAIN and signature.last_batch == signature.shape[0]
+    return possible and (drawn if want.same_inputs is None else want.same_inputs)
 
 
 _PLACES = (FillKind.NORMAL, FillKind.OFFSET, FillKind.TINY, FillKind.HUGE)
@@ -286,6 +367,10 @@ _PLACES = (FillKind.NORMAL, FillKind.OFFSET, FillKind.TINY, FillKind.HUGE)
 def draw_scalars(choices: Choices) -> tuple[float, float | None]:
     """An epsilon and a decay."""
     return choices.pick(EPSILONS), choices.pick(DECAYS)
+
+
+_EXACT_STEPS = 4
+"""Updates with decay 1/2 after which running statistics still are exact."""
 
 
 def fill_kinds(signature: Signature) -> tuple[FillKind, ...]:
@@ -297,23 +382,18 @@ def fill_kinds(signature: Signature) -> tuple[FillKind, ...]:
         return _PLACES
     if signature.variant != PLAIN or signature.half_parameters:
         return _kinds_of_variant(signature.variant)
-    reduced = [
-        size
-        for axis, size in enumerate(signature.shape)
-        if axis not in {a % len(signature.shape) for a in signature.feature_axes}
-    ]
-    sizes = [math.prod(reduced), signature.last_batch]
-    if all(size > 0 and size & (size - 1) == 0 for size in sizes):
-        return tuple(FillKind)
-    batch_is_feature = 0 in {a % len(signature.shape) for a in signature.feature_axes}
-    if batch_is_feature and math.prod(reduced) & (math.prod(reduced) - 1) == 0:
-        return tuple(FillKind)
-    return tuple(kind for kind in FillKind if kind is not FillKind.EXACT)
+    features = {axis % len(signature.shape) for axis in signature.feature_axes}
+    sizes = [math.prod(size for a, size in enumerate(signature.shape) if a not in features)]
+    if 0 not in features:
+        sizes.append(signature.last_batch)
+    powers_of_two = all(size > 0 and size & (size - 1) == 0 for size in sizes)
+    exact = powers_of_two and signature.steps <= _EXACT_STEPS
+    return tuple(kind for kind in FillKind if exact or kind is not FillKind.EXACT)
 
 
 def _kinds_of_variant(variant: Variant) -> tuple[FillKind, ...]:
     """No exact lane: variants take other sums; and one reason for NaN at a time."""
     unfit = {FillKind.EXACT}
-    if isinstance(variant, Masked) and variant.hidden is Hidden.NAN:
+    if isinstance(variant, Masked) and (variant.hidden is Hidden.NAN or variant.nothing):
         unfit |= {FillKind.NAN, FillKind.INF}
     return tuple(kind for kind in FillKind if kind not in unfit)

@@ -11,6 +11,7 @@ from .expectation import EXACT_DECAYS, Conventions, is_exact_lane
 from .variant import Hidden, Masked, Renorm, VariantKind
 
 _GRADIENT_NUMBERS = {Quantity.DX: 1, Quantity.DGAMMA: 2, Quantity.DBETA: 3}
+_OF_THE_STATE = RUNNING_STATISTICS | {Quantity.Y_INFER}
 _NON_FINITE = frozenset({FillKind.NAN, FillKind.INF})
 
 
@@ -79,6 +80,8 @@ def _of_variant(case: Case, quantity: Quantity) -> str | None:
         return None
     if isinstance(case.variant, Renorm) and quantity is Quantity.Y:
         return _renorm_output(case.variant, case.steps)
+    if isinstance(case.variant, Masked) and case.variant.nothing and quantity in _OF_THE_STATE:
+        return "BN-EDGE-3"
     if isinstance(case.variant, Masked) and quantity in (Quantity.Y, *RUNNING_STATISTICS):
         if case.variant.everything:
             return "BN-MASK-5"

@@ -34,9 +34,23 @@ class WeightedExpecter(Expecter):
 
     weights: Float64
 
+    def train(self, inputs: StepInputs, update: int) -> Expectations:
+        """As ever, unless nothing has a weight: then only sums over g and the state are known."""
+        if np.any(inputs.weights):
+            return super().train(inputs, update)
+        found = self.infer(inputs)
+        for name in (Quantity.Y, Quantity.DX, Quantity.DGAMMA):
+            if name in found:
+                found[name] = found[name].without(np.ones(found[name].value.shape, bool))
+        return found | self.state_expectations()
+
     def batch(self, inputs: StepInputs) -> Batch:
         """Weighted statistics; what has no weight may be anything, even NaN."""
-        self.weights = np.asarray(inputs.weights, np.float64)
+        wide = [
+            1 if axis in self.case.channel_axes else size
+            for axis, size in enumerate(inputs.x.shape)
+        ]
+        self.weights = np.broadcast_to(np.asarray(inputs.weights, np.float64), wide)
         w, n = self.weights, self.case.count(inputs.x.shape)
         x = self.numbers(inputs.x)
         kept = self.numbers(np.where(w == 0, 0.0, x.hi))

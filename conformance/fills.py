@@ -9,7 +9,8 @@ kind       what it stresses
 =========  =====================================================================================
 normal     ordinary data: deviations 1/4 to 4, means up to 2 deviations away
 offset     |mean| / deviation as given, up to 1e6: cancellation
-constant   one value per channel, most of them not exactly summable: v = 0 up to rounding
+constant   one value per channel, most of them not exactly summable: v = 0 up to rounding; a case
+           may say which, and subnormal or large ones are among those that it may
 tiny       magnitudes near 1e-9 (float16: 1e-3, float64: 1e-60): epsilon dominates
 huge       magnitudes near 1e9 (float16: 1e4, float64: 1e60): epsilon vanishes
 mixed      scales 1e-4 to 1e4 across channels, an outlier inside one, a constant one
@@ -24,11 +25,12 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from .case import Case, FillKind, Layout
+from .case import Case, FillKind, Layout, Upstream
 from .contract import Array, Parameters
 from .formats import FORMATS, DType
 from .variant import Adjusted, Hidden, Masked, Renorm, Weighted
@@ -79,7 +81,10 @@ class Inputs:
 
 
 def make_inputs(case: Case) -> Inputs:
-    """All arrays of ``case``, freshly allocated."""
+    """All arrays of ``case``, freshly allocated; only what it asks to be shared is."""
+    if case.same_inputs:
+        only = _step_inputs(case, case.shape, "step0")
+        return Inputs(parameters=_parameters(case), steps=(only,) * case.steps, inference=only)
     return Inputs(
         parameters=_parameters(case),
         steps=tuple(
@@ -110,9 +115,11 @@ def _step_inputs(case: Case, shape: tuple[int, ...], role: str) -> StepInputs:
     extras = _extras(case, shape, role)
     if isinstance(case.variant, Masked) and case.variant.hidden is Hidden.NAN:
         x = np.where(extras["weights"], x, np.array(np.nan, dtype))
+    laid_out = with_layout(x, case.layout)
+    same = case.upstream is Upstream.INPUT
     return StepInputs(
-        x=with_layout(x, case.layout),
-        dy=with_layout(dy, case.upstream_layout),
+        x=laid_out,
+        dy=laid_out if same else with_layout(dy, case.upstream_layout),
         **extras,
     )
 
@@ -122,9 +129,8 @@ def _extras(case: Case, shape: tuple[int, ...], role: str) -> dict[str, Array]:
     wide = tuple(1 if axis in case.channel_axes else size for axis, size in enumerate(shape))
     dtype = case.parameter_format.numpy
     match case.variant:
-        case Masked(everything=everything):
-            kept = np.ones(wide, bool) if everything else _mask(case, wide, role)
-            return {"weights": kept}
+        case Masked():
+            return {"weights": _mask(case, wide, role)}
         case Weighted():
             # Multiples of 1/8 up to 2, exact in every format; some are 0, never all.
             eighths = _raw(case, f"{role}.weights", math.prod(wide)) % np.uint64(17)
@@ -147,7 +153,12 @@ def _extras(case: Case, shape: tuple[int, ...], role: str) -> dict[str, Array]:
 
 
 def _mask(case: Case, wide: tuple[int, ...], role: str) -> npt.NDArray[np.bool_]:
-    """Keeps about two positions of three, and always the first."""
+    """Keeps about two positions of three, and always the first, unless the case says otherwise."""
+    variant = cast("Masked", case.variant)
+    if variant.by_sample:
+        wide = (wide[0],) + (1,) * (len(wide) - 1)
+    if variant.everything or variant.nothing:
+        return np.full(wide, variant.everything)
     kept = _raw(case, f"{role}.mask", math.prod(wide)) % np.uint64(3) != 0
     kept[:1] = True
     return np.asarray(kept.reshape(wide), bool)
@@ -216,6 +227,9 @@ def _location_scale(case: Case, channels: int) -> tuple[Float64, Float64]:
         case FillKind.OFFSET:
             sign = np.where(shift < 0, -1.0, 1.0)
             return sign * case.fill.offset * ones, ones
+        case FillKind.CONSTANT if case.fill.level is not None:
+            signs = np.where(np.arange(channels) % 2, -1.0, 1.0)
+            return case.fill.level * signs * np.arange(1.0, channels + 1.0), ones
         case FillKind.CONSTANT:
             start = int(_raw(case, "constant", 1)[0] % len(_CONSTANTS))
             chosen = [_CONSTANTS[(start + c) % len(_CONSTANTS)] for c in range(channels)]
@@ -275,7 +289,19 @@ def _exact(case: Case, channels: int, n: int, role: str) -> Float64:
 
 
 def _upstream(case: Case, shape: tuple[int, ...], role: str) -> Float64:
-    """Upstream gradient, never uniform; small integers in the exact lane."""
+    """Upstream gradient, as the case asks; ordinary ones are small integers in the exact lane."""
+    match case.upstream:
+        case Upstream.UNUSED:
+            return np.zeros(shape)
+        case Upstream.SINGLE:
+            single = np.zeros(math.prod(shape))
+            middle = len(single) // 2
+            single[middle : middle + 1] = 1.5
+            return single.reshape(shape)
+        case Upstream.UNIFORM:
+            return np.ones(shape)
+        case Upstream.ORDINARY | Upstream.INPUT:
+            pass
     if case.fill.kind is FillKind.EXACT:
         return _integers(case, f"{role}.dy", math.prod(shape), 8).reshape(shape)
     return _normal(case, f"{role}.dy", *shape)

@@ -17,7 +17,7 @@ from .case_space import (
     draw_scalars,
     draw_signature,
 )
-from .demands import DEMANDS
+from .demands import DEMANDS, LARGE_DEMANDS
 
 T = TypeVar("T")
 
@@ -28,21 +28,22 @@ class Profile:
 
     ``signatures`` bounds the number of static signatures, which is what compiling subjects pay
     for; ``cases`` is the default number of cases; ``seconds_per_case`` the limit of one case,
-    compilation included.
+    compilation included; ``large`` whether it looks at large reductions, too.
     """
 
     name: str
     cases: int
     signatures: int
     seconds_per_case: float
+    large: bool = False
 
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile(name="quick", cases=780, signatures=60, seconds_per_case=60.0),
-        Profile(name="nightly", cases=5_000, signatures=160, seconds_per_case=120.0),
-        Profile(name="deep", cases=40_000, signatures=600, seconds_per_case=120.0),
+        Profile(name="quick", cases=880, signatures=72, seconds_per_case=60.0),
+        Profile(name="nightly", cases=5_000, signatures=160, seconds_per_case=120.0, large=True),
+        Profile(name="deep", cases=40_000, signatures=600, seconds_per_case=120.0, large=True),
     )
 }
 
@@ -70,19 +71,35 @@ def plan_cases(profile: Profile, *, cases: int, seed: int) -> tuple[Case, ...]:
     Signatures come in rounds and every round goes on to the next fill kind, so that few cases
     already reach many corners. A longer plan with the same seed begins with the shorter one.
     """
-    signatures = plan_signatures(profile.signatures, seed)
+    demands = plan_demands(profile)
+    signatures = plan_signatures(demands, seed)
     scalars = [_scalars(where, seed) for where in range(len(signatures))]
-    kinds = list(FillKind)
+    every = tuple(FillKind)
     found: dict[str, Case] = {}
     index = 0
     while len(found) < cases:
         where, turn = index % len(signatures), index // len(signatures)
-        stream = Stream(f"case/{seed}/{index}")
-        kind = kinds[(turn + where) % len(kinds)]
-        case = draw_case(stream, signatures[where], kind, scalars[where])
-        found.setdefault(case.id, case)
         index += 1
+        demand = demands[where]
+        if demand.most is not None and turn >= demand.most:
+            continue
+        stream = Stream(f"case/{seed}/{index - 1}")
+        kinds = demand.kinds or every
+        rounds, kind = divmod(turn + where, len(kinds))
+        case = draw_case(
+            stream,
+            signatures[where],
+            kinds[kind],
+            scalars[where],
+            demand=demand,
+            place=where + _STRIDE * rounds,
+        )
+        found.setdefault(case.id, case)
     return tuple(found.values())
+
+
+_STRIDE = 3
+"""Places in the lists of offsets and levels that a signature moves on from one to its next."""
 
 
 SCALARS = 4
@@ -94,11 +111,15 @@ def _scalars(where: int, seed: int) -> list[tuple[float, float | None]]:
     return [draw_scalars(stream) for _ in range(SCALARS)]
 
 
-def plan_signatures(number: int, seed: int) -> tuple[Signature, ...]:
-    """The demanded signatures first, in their order, then drawn ones."""
-    demands: list[Demand | None] = []
-    demands.extend([*DEMANDS.values()][:number])
-    demands.extend([None] * (number - len(demands)))
+def plan_demands(profile: Profile) -> tuple[Demand, ...]:
+    """What is demanded of each signature: the profile's demands, then nothing in particular."""
+    demands = [*DEMANDS.values(), *(LARGE_DEMANDS.values() if profile.large else ())]
+    chance = [Demand()] * (profile.signatures - len(demands))
+    return tuple([*demands, *chance][: profile.signatures])
+
+
+def plan_signatures(demands: Sequence[Demand], seed: int) -> tuple[Signature, ...]:
+    """A signature for each demand."""
     return tuple(
         draw_signature(Stream(f"signature/{seed}/{index}"), demand)
         for index, demand in enumerate(demands)

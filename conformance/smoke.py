@@ -83,7 +83,7 @@ def ordinary_cases(capabilities: Capabilities) -> list[Case]:
 
 
 def _is_edge(demand: Demand) -> bool:
-    return demand.batch in (0, 1)
+    return demand.batch in (0, 1) or demand.most is not None
 
 
 def _finding(adapter: type[Adapter], case: Case, outcome: Outcome) -> Finding:

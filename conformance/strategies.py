@@ -69,3 +69,13 @@ def cases(
         demand = replace(demand, powers_of_two=True, half_parameters=False, variant=PLAIN)
     choices = _Drawn(draw)
     return draw_case(choices, draw_signature(choices, demand), kind)
+
+
+@st.composite
+def cases_of(draw: DrawFn, signatures: Sequence[Signature]) -> Case:
+    """Cases of the given signatures, for searches whose cost grows with their number.
+
+    Shrinks like :func:`cases`, towards the first signature.
+    """
+    choices = _Drawn(draw)
+    return draw_case(choices, choices.pick(signatures))

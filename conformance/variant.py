@@ -88,11 +88,15 @@ class Synchronized:
 class Masked:
     """Statistics are taken over the positions that a boolean mask keeps.
 
-    With ``everything`` the mask hides nothing, which must equal no mask at all.
+    With ``everything`` the mask hides nothing, which must equal no mask at all; with ``nothing`` it
+    keeps nothing, as a batch of padding alone does. With ``by_sample`` it has size 1 on every axis
+    but the batch, and broadcasts against the input.
     """
 
     hidden: Hidden
     everything: bool = False
+    nothing: bool = False
+    by_sample: bool = False
     kind: VariantKind = field(default=VariantKind.MASKED, init=False)
 
 
@@ -154,11 +158,18 @@ def variant_from_dict(data: Mapping[str, Any]) -> Variant:
     return _CLASSES[kind](**fields)
 
 
+def sparse_fields(variant: Variant) -> Mapping[str, Any]:
+    """The fields whose default is left out of JSON, which is older than they are."""
+    return {"nothing": False, "by_sample": False} if isinstance(variant, Masked) else {}
+
+
 def variant_problems(variant: Variant, batches: tuple[int, ...]) -> Iterator[str]:
     """What about ``variant`` contradicts itself or the sizes of the batches, one sentence each."""
     match variant:
         case Renorm():
             yield from _renorm_problems(variant)
+        case Masked(everything=True, nothing=True):
+            yield "a mask cannot keep everything and nothing"
         case Ghost(size=size):
             if size < 1 or any(batch % size for batch in batches):
                 yield f"variant.size must divide every batch, got {size} for {batches}"

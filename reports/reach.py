@@ -1,7 +1,8 @@
-"""Why a cell has no rows: nobody looked, the subject does not offer it, or nothing came of it.
+"""Where was looked besides cases, and why a cell has no rows.
 
-A record exists only where something was judged. Which clauses a case *could* have shown is a
-property of the case, so an empty cell can be told apart by what was asked of its subject.
+Nobody looked, the subject does not offer it, or nothing came of it: a record exists only where
+something was judged. Which clauses a case *could* have shown is a property of the case, so an
+empty cell can be told apart by what was asked of its subject.
 """
 
 from __future__ import annotations
@@ -13,11 +14,38 @@ import pandas as pd
 
 from bnconform.conformance.case import Case, FillKind, InvalidCaseError
 from bnconform.conformance.contract import Quantity
+from bnconform.conformance.corners import (
+    EXPERIMENTS,
+    INPUTS_KEPT,
+    MALFORMED_CALLS,
+    RUN_AGAIN,
+)
 from bnconform.conformance.evidence import clause_for
 from bnconform.conformance.record import VerdictKind
 from bnconform.reports.columns import rows
 
 _NON_FINITE = (FillKind.NAN, FillKind.INF)
+
+
+_OF_EVERY_CALL = {"BN-CALL-3": INPUTS_KEPT, "BN-CALL-4": RUN_AGAIN}
+_OF_TOPICS = {"malformation": MALFORMED_CALLS, "experiment": EXPERIMENTS}
+
+
+def besides(records: pd.DataFrame, topics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``records`` that belong to one of ``corners.BESIDES``, with its name as value.
+
+    Those of experiments and malformed calls, which ``topics`` tells apart, and those of what is
+    looked at in every call.
+    """
+    kinds = {row.case_id: _kind_of_topic(row.json) for row in rows(topics)}
+    by_topic = records["case_id"].map(kinds)
+    names = by_topic.where(by_topic.notna(), records["clause"].map(_OF_EVERY_CALL))
+    return records.assign(value=names.astype("str"))[names.notna()]
+
+
+def _kind_of_topic(text: str) -> str | None:
+    told = json.loads(text)
+    return next((name for key, name in _OF_TOPICS.items() if key in told), None)
 
 
 def reach(cases: pd.DataFrame) -> pd.DataFrame:

@@ -13,12 +13,12 @@ import pandas as pd
 
 from bnconform.conformance.case import FillKind, Mode
 from bnconform.conformance.clauses import Clause, Level
-from bnconform.conformance.corners import CORNERS
+from bnconform.conformance.corners import BESIDES, CORNERS
 from bnconform.conformance.formats import DType
 from bnconform.conformance.record import VerdictKind
 from bnconform.reports.columns import documented, rows
 from bnconform.reports.frames import JUDGED, Standing
-from bnconform.reports.reach import empty_cells
+from bnconform.reports.reach import besides, empty_cells
 
 
 class Status(StrEnum):
@@ -67,6 +67,7 @@ COUNTS = [standing.value for standing in Standing]
 DIMENSIONS = ("corner", "fill", "dtype", "mode", "rank")
 _EXPECTED_VALUES: dict[str, Iterable[str]] = {
     "corner": CORNERS,
+    "besides": BESIDES,
     "fill": [kind.value for kind in FillKind],
     "dtype": [dtype.value for dtype in DType],
     "mode": [mode.value for mode in Mode],
@@ -145,14 +146,16 @@ def clause_summary(
     return documented("clause_summary", frame)
 
 
-def looks(records: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+def looks(records: pd.DataFrame, cases: pd.DataFrame, topics: pd.DataFrame) -> pd.DataFrame:
     """Where was looked, and what was found: one row for each group of each dimension.
 
-    Every corner, fill, format and mode that there is is listed, those without a case too.
+    Every corner, fill, format and mode that there is is listed, those without a case too, and what
+    is looked at besides cases.
     """
-    return pd.concat(
-        [_looks(records, cases, dimension) for dimension in DIMENSIONS], ignore_index=True
-    )
+    seen = besides(records, topics)
+    held = seen.groupby("value")["case_id"].nunique()
+    corners, *others = (_looks(records, cases, dimension) for dimension in DIMENSIONS)
+    return pd.concat([corners, _tally(seen, held, "besides"), *others], ignore_index=True)
 
 
 def _looks(records: pd.DataFrame, cases: pd.DataFrame, dimension: str) -> pd.DataFrame:
@@ -160,14 +163,18 @@ def _looks(records: pd.DataFrame, cases: pd.DataFrame, dimension: str) -> pd.Dat
         (case.case_id, value) for case in rows(cases) for value in _values(case, dimension) if value
     ]
     groups = pd.DataFrame(pairs, columns=["case_id", "value"], dtype="str")
-    expected = _EXPECTED_VALUES.get(dimension, ())
-    values = _order([*expected, *sorted({value for _, value in pairs})])
+    held = groups.groupby("value").size()
+    return _tally(records.merge(groups, on="case_id"), held, dimension)
+
+
+def _tally(seen: pd.DataFrame, held: pd.Series[int], dimension: str) -> pd.DataFrame:
+    """The rows of a dimension: ``seen`` are records with their value, ``held`` cases by value."""
+    values = _order([*_EXPECTED_VALUES.get(dimension, ()), *sorted(map(str, held.index))])
     index = pd.Index(values, name="value", dtype="str")
-    seen = records.merge(groups, on="case_id")
     frame = _fill(_counted(seen, ["value"]).reindex(index)).drop(columns="rows")
-    held = groups.groupby("value").size().reindex(index).fillna(0).astype("int64")
+    numbers = held.reindex(index).fillna(0).astype("int64")
     judged = frame[[standing.value for standing in JUDGED]].sum(axis=1)
-    frame = frame.assign(cases=held, judged=judged, dimension=dimension)
+    frame = frame.assign(cases=numbers, judged=judged, dimension=dimension)
     return documented("looks", frame.reset_index())
 
 

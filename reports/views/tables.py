@@ -22,6 +22,7 @@ from bnconform.reports.words import plural, slug
 
 _DIMENSIONS = {
     "corner": ("Corners", "Places in the space of cases in which implementations tend to fail."),
+    "besides": ("Besides cases", "What shows in every call, or in calls of another kind."),
     "fill": ("Values", "The family that the input values are drawn from."),
     "dtype": ("Formats", "The number format of the input."),
     "mode": ("Modes", "What the layer was asked to do."),
@@ -39,6 +40,7 @@ _FRAME_WORDS = {
     "subjects": "one row for each subject of each run",
     "cases": "one row for each case",
     "topics": "one row for each experiment and each malformed call",
+    "causes": "why subjects diverge, one row for each cause",
     "runs": "one row for each run",
     "records": "one row for each judged quantity, case and subject; all else is made from these",
 }
@@ -66,19 +68,23 @@ def looks_page(report: Report) -> Page:
             Section(
                 title=title,
                 anchor=name,
-                blocks=(Paragraph(about), _looks_table(groups.get(name, []))),
+                blocks=(
+                    Paragraph(about),
+                    _looks_table(groups.get(name, []), max(len(report.runs.cases), 1)),
+                ),
             )
             for name, (title, about) in _DIMENSIONS.items()
         ),
     )
 
 
-def _looks_table(groups: list[Any]) -> Block:
+def _looks_table(groups: list[Any], whole: int) -> Block:
+    """``whole`` is the number of cases that shares are of."""
     if not groups:
         return Paragraph("No case of these runs is marked with one.")
     headings = (
-        "Group", "In short", "Cases", "Results judged", "Unexpected", "Known", "Not judged",
-        "Unsupported", "Largest error / bound",
+        "Group", "In short", "Cases", "Share", "Results judged", "Unexpected", "Known",
+        "Not judged", "Unsupported", "Largest error / bound",
     )  # fmt: skip
     return Table(
         headings,
@@ -87,6 +93,7 @@ def _looks_table(groups: list[Any]) -> Block:
                 Mono(row.value),
                 _found(row),
                 row.cases,
+                f"{row.cases / whole:.1%}" if row.dimension != "besides" else "",
                 row.judged,
                 row.unexpected,
                 row.known,
@@ -104,7 +111,12 @@ def _found(row: Any) -> str:
         return "never looked: no case"
     if not row.judged:
         return "looked in vain: nothing could be judged"
-    return f"looked {plural(row.judged, 'time')}, found {row.unexpected + row.known}"
+    total = row.unexpected + row.known
+    if not total:
+        return f"looked {plural(row.judged, 'time')}, found nothing"
+    known = {0: "none", total: "all"}.get(row.known, str(row.known))
+    found = f"{plural(total, 'diverging result')}, {known} of them known"
+    return f"looked {plural(row.judged, 'time')}, found {found}"
 
 
 def known_page(report: Report) -> Page:

@@ -313,7 +313,9 @@ def test_groups_that_nobody_looked_at_are_named(site: Path) -> None:
     shown = text(site, "cases.html")
     assert "empty batch never looked: no case" in shown
     assert "half looked in vain: nothing could be judged" in shown
-    assert "large_mean looked 3 times, found 1" in shown
+    assert "large_mean looked 3 times, found 1 diverging result, none of them known" in shown
+    assert "plain looked 9 times, found 4 diverging results, 1 of them known" in shown
+    assert "gradients of gradients never looked: no case" in shown
 
 
 def test_the_data_are_linked_and_explained(site: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from bnconform.conformance.case import FillKind, Mode
 from bnconform.conformance.clauses import CLAUSES
+from bnconform.conformance.corners import EXPERIMENTS, INPUTS_KEPT, MALFORMED_CALLS
 from bnconform.reports import clause_summary, load_runs, looks, matrix, subject_summary
 from bnconform.reports.reach import reach
 
@@ -203,10 +205,41 @@ def test_a_clauses_subjects_add_up(written: Path, clauses: Any) -> None:
 def test_looks_count_what_was_judged_in_each_group(written: Path) -> None:
     """A corner's rows are those of all its cases; vacuous and unsupported rows were no look."""
     runs = load_runs([written])
-    found = looks(runs.records, runs.cases)
+    found = looks(runs.records, runs.cases, runs.topics)
     plain, half = (only(found, dimension="corner", value=value) for value in ("plain", "half"))
     assert (plain.cases, plain.judged, plain.unexpected, plain.known) == (2, 9, 3, 1)
     assert (half.cases, half.judged, half.unsupported) == (1, 0, 1)
+
+
+def test_malformed_calls_and_what_every_call_shows_are_counted(run: Any, tmp_path: Path) -> None:
+    """Rows of malformed calls by their topic, and rows of BN-CALL-3 as comparisons of inputs."""
+    case = run.case()
+    run.records = [
+        run.row("good.one", case, "BN-CALL-3", quantity="call"),
+        run.row("good.one", case, "BN-Y-1"),
+        run.row("bad.three@gpu", case, "BN-CALL-3", quantity="call", verdict="diverges"),
+        run.row("good.one", case, "BN-REJECT-1", case_id="probe", verdict="wrong_contract"),
+        run.row("good.one", case, "BN-AXIS-3", case_id="experiment"),
+    ]
+    run.divergences = []
+    written = run.write(tmp_path / "run")
+    topics = [
+        {"id": "probe", "told": {"malformation": "rank", "base": {}}},
+        {"id": "experiment", "told": {"experiment": "momentum"}},
+    ]
+    lines = "".join(f"{json.dumps(topic)}\n" for topic in topics)
+    (written / "topics.jsonl").write_text(lines)
+    runs = load_runs([written])
+    found = looks(runs.records, runs.cases, runs.topics)
+    seen = {
+        row.value: (row.cases, row.judged, row.unexpected)
+        for row in found[(found["dimension"] == "besides") & (found["cases"] > 0)].itertuples()
+    }
+    assert seen == {
+        INPUTS_KEPT: (1, 2, 1),
+        MALFORMED_CALLS: (1, 1, 1),
+        EXPERIMENTS: (1, 1, 0),
+    }
 
 
 @pytest.mark.parametrize(
@@ -216,12 +249,14 @@ def test_looks_count_what_was_judged_in_each_group(written: Path) -> None:
         pytest.param(("dtype", "float64"), id="a format"),
         pytest.param(("mode", "frozen"), id="a mode"),
         pytest.param(("corner", "empty batch"), id="a corner of the case space"),
+        pytest.param(("besides", "malformed calls"), id="calls that are no cases"),
+        pytest.param(("besides", "gradients of gradients"), id="what nothing looks at yet"),
     ],
 )
 def test_a_group_without_a_case_is_listed(written: Path, group: tuple[str, str]) -> None:
     """Where nobody looked must be visible."""
     runs = load_runs([written])
-    found = only(looks(runs.records, runs.cases), dimension=group[0], value=group[1])
+    found = only(looks(runs.records, runs.cases, runs.topics), dimension=group[0], value=group[1])
     assert (found.cases, found.judged) == (0, 0)
 
 
