@@ -20,6 +20,11 @@ REGISTRY: dict[str, str] = {
     "haiku.batchnorm": "bnconform.adapters.haiku_layer:HaikuBatchNorm",
     "equinox.batch": "bnconform.adapters.equinox_layer:EquinoxBatch",
     "equinox.ema": "bnconform.adapters.equinox_layer:EquinoxEma",
+    "onnx.runtime": "bnconform.adapters.onnx_runtime:OnnxRuntime",
+    "onnx.runtime.opset9": "bnconform.adapters.onnx_runtime:OnnxRuntimeOpset9",
+    "onnx.runtime.opset7": "bnconform.adapters.onnx_runtime:OnnxRuntimeOpset7",
+    "onnx.reference": "bnconform.adapters.onnx_reference:OnnxReference",
+    "onnx.reference.opset9": "bnconform.adapters.onnx_reference:OnnxReferenceOpset9",
     "gpu.triton": "bnconform.adapters.gpu_kernel.adapter:TritonKernel",
 }
 """Subject name -> ``module:Class`` of its adapter."""

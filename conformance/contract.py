@@ -50,6 +50,8 @@ GRADIENTS = frozenset({Quantity.DX, Quantity.DGAMMA, Quantity.DBETA})
 class Axes(StrEnum):
     """Which sets of feature axes a subject takes."""
 
+    CHANNEL = "channel"
+    """Axis 1."""
     CHANNEL_OR_LAST = "channel_or_last"
     """One axis: 1 or the last."""
     ANY_ONE = "any_one"
@@ -107,6 +109,8 @@ class Capabilities:
         axes = case.channel_axes
         if len(axes) > 1 and self.axes is not Axes.ANY_SET:
             return "one feature axis only"
+        if self.axes is Axes.CHANNEL and axes[0] != 1:
+            return f"feature axis {axes[0]} of rank {case.rank}: only axis 1"
         if self.axes is Axes.CHANNEL_OR_LAST and axes[0] not in (1, case.rank - 1):
             return f"feature axis {axes[0]} of rank {case.rank}: only axis 1 or the last"
         return None
@@ -165,7 +169,8 @@ class VariantLayer(Protocol):
     """A layer whose variant takes arrays with every training call.
 
     ``weights`` belongs to 'masked' (boolean) and 'weighted' (the parameters' format), and has the
-    input's shape with size 1 on every feature axis; ``adjust_scale`` and ``adjust_shift`` belong to
+    input's shape with size 1 on every feature axis, or a shape that broadcasts against that;
+    ``adjust_scale`` and ``adjust_shift`` belong to
     'adjusted' and broadcast against the input.
     """
 

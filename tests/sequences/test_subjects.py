@@ -19,6 +19,16 @@ STATELESS = {
     "tf.fused": "the op takes statistics and returns them",
     "torch.functional": "the function updates arrays that its caller keeps",
     "gpu.triton": "the kernel updates arrays that its caller keeps",
+    **dict.fromkeys(
+        (
+            "onnx.runtime",
+            "onnx.runtime.opset9",
+            "onnx.runtime.opset7",
+            "onnx.reference",
+            "onnx.reference.opset9",
+        ),
+        "the node takes statistics and returns them",
+    ),
 }
 """Subjects of the registry that have no layer object."""
 
