@@ -49,6 +49,7 @@ class Runs:
     topics: pd.DataFrame
     subjects: pd.DataFrame
     divergences: pd.DataFrame
+    causes: pd.DataFrame
     runs: pd.DataFrame
     known: pd.DataFrame
     directories: Mapping[int, Path]
@@ -82,6 +83,7 @@ def load_runs(paths: Iterable[Path | str]) -> Runs:
         topics=topics.drop_duplicates("case_id").sort_values("case_id", ignore_index=True),
         subjects=subjects,
         divergences=_divergences(divergences, subjects),
+        causes=_causes(_stack("causes", [run.causes for run in runs]), subjects),
         runs=documented("runs", pd.DataFrame(facts)),
         known=_known(runs, records),
         directories={number: run.path for number, run in enumerate(runs, 1)},
@@ -202,6 +204,16 @@ def _divergences(divergences: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFr
     merged = merged.assign(page=[f"divergences/{slug(str(name))}" for name in names])
     ordered = merged.sort_values(["entry", "clause", "id", "run"], ignore_index=True)
     return documented("divergences", ordered)
+
+
+def _causes(causes: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
+    """The causes of each entry, those that account for most rows first."""
+    merged = causes.merge(subjects[["run", "subject", "entry"]], on=["run", "subject"])
+    order, ascending = (
+        ["entry", "count", "name", "clauses", "where", "run"],
+        [True, False, *[True] * 4],
+    )
+    return documented("causes", merged.sort_values(order, ascending=ascending, ignore_index=True))
 
 
 def _known(runs: Sequence[Run], records: pd.DataFrame) -> pd.DataFrame:

@@ -68,6 +68,7 @@ class Run:
     topics: pd.DataFrame
     subjects: pd.DataFrame
     divergences: pd.DataFrame
+    causes: pd.DataFrame
     known: pd.DataFrame
 
 
@@ -118,6 +119,7 @@ def _assemble(path: Path, manifest: Mapping[str, Any], footer: Mapping[str, Any]
         topics=_frame("topics", _topic_rows(path / "topics.jsonl")),
         subjects=_frame("subjects", map(_subject_row, manifest["subjects"])),
         divergences=_frame("divergences", _divergence_rows(path)),
+        causes=_frame("causes", _cause_rows(path / "explanations.json")),
         known=_frame("known", _known_rows(manifest.get("known", {}))),
     )
 
@@ -260,6 +262,27 @@ def _divergence_row(found: Mapping[str, Any]) -> dict[str, object]:
         "case": canonical(found["case"]),
         "versions": canonical(found["versions"]),
     }
+
+
+def _cause_rows(path: Path) -> list[dict[str, object]]:
+    """Why subjects diverge; runs of earlier versions did not ask."""
+    if not path.is_file():
+        return []
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be read as JSON: {error}; run it again"
+        raise RunFormatError(msg) from error
+    return [
+        {
+            **{field: str(each[field]) for field in ("subject", "kind", "name", "sentence")},
+            **{field: ";".join(each[field]) for field in ("clauses", "quantities", "divergences")},
+            "where": canonical(each["where"]),
+            "count": int(each["rows"]),
+            "cases": int(each["cases"]),
+        }
+        for each in found
+    ]
 
 
 def _known_rows(entries: Mapping[str, Mapping[str, Any]]) -> list[dict[str, object]]:

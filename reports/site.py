@@ -19,6 +19,7 @@ from bnconform.reports.errors import InvalidPageError
 from bnconform.reports.frames import Runs, write_frames
 from bnconform.reports.pages import Link, Page
 from bnconform.reports.summaries import Status
+from bnconform.reports.views.causes import causes_page
 from bnconform.reports.views.clause import clause_page, spec_page
 from bnconform.reports.views.divergence import (
     copied_name,
@@ -76,6 +77,7 @@ def _pages(report: Report) -> Iterable[Page]:
     yield overview(report)
     yield spec_page(report)
     yield looks_page(report)
+    yield causes_page(report)
     yield malformed_page(report)
     yield grades_page(report)
     yield known_page(report)
@@ -91,6 +93,7 @@ def _menu(extra_pages: Sequence[Page]) -> tuple[Link, ...]:
         Link("Subjects", "index.html#subjects"),
         Link("Clauses", "spec.html"),
         Link("Where was looked", "cases.html"),
+        Link("Causes", "causes.html"),
         Link("Malformed calls", "malformed.html"),
         Link("Accuracy", "accuracy.html"),
         Link("Known divergences", "known.html"),

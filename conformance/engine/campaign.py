@@ -18,14 +18,24 @@ import pandas as pd
 
 from ..case import Case
 from ..contract import Unsupported
+from ..explanation.names import Kind
 from ..judge import judge_unsupported
 from ..judge_malformed import judge_not_asked, why_not_asked
 from ..known import KnownDivergence, stale
+from ..known_scope import over_broad
 from ..malformed import Probe
 from ..plan import plan_cases
 from ..record import Record
 from ..topic import topic_of_case, topic_of_probe
 from .bundles import Bundles
+from .explaining import (
+    EXPLANATIONS,
+    explain_subject,
+    explained_rows,
+    explanation_of,
+    read_explanations,
+    write_explanations,
+)
 from .judging import Judged, judged_case, judged_experiment, judged_probe, make_trial
 from .manifest import make_manifest, recorded_versions, subject_to_dict
 from .process import Question, SubjectProcess
@@ -69,14 +79,24 @@ def run_campaign(
     units = plan_units(subjects, cases, request.shard)
     run = _open(request, subjects, known, cases)
     versions = recorded_versions()
-    campaign = _Campaign(run, versions, known, listener, request.profile.seconds_per_case)
+    campaign = _Campaign(run, versions, known, listener, request.profile.seconds_per_case, cases)
     campaign.run(units, request.workers)
     frame = run.read_records()
+    found = [
+        each for path in sorted(run.explanations.glob("*.json")) for each in read_explanations(path)
+    ]
+    write_explanations(run.path / EXPLANATIONS, found)
     tally = retally(known, frame, cases)
     campaign.bundles.close(frame)
     footer = summarize(frame)
     footer["format"] = RUN_FORMAT
-    footer["stale_known"] = list(stale(known, tally.matched, tally.looked, today))
+    facts = {topic.id: topic.facts for topic in (*map(topic_of_case, cases), *other_topics())}
+    # One cause shows at several stages and in several forms, but follows one convention.
+    causes = [explanation_of(each) for each in found if each["kind"] == Kind.CONVENTION]
+    footer["stale_known"] = [
+        *stale(known, tally.matched, tally.looked, today),
+        *over_broad(known, frame, causes, facts),
+    ]
     footer["exit_status"] = int(bool(footer["unexpected"] or footer["stale_known"]))
     footer["seconds"] = round(time.monotonic() - began, 1)
     run.close(footer)
@@ -108,8 +128,10 @@ class _Campaign:
         known: Sequence[KnownDivergence],
         listener: Listener,
         limit: float,
+        cases: Sequence[Case],
     ) -> None:
         self.run_directory, self.versions, self.listener = run, versions, listener
+        self.cases = {case.id: case for case in cases}
         self.tally = KnownTally(entries=known)
         self.bundles = Bundles(run.divergences)
         self.limit = limit
@@ -120,10 +142,10 @@ class _Campaign:
         """All units, ``workers`` subjects at a time; the first harness error stops everything."""
         by_subject: dict[str, list[Unit]] = {}
         for unit in units:
-            if not self.run_directory.part(unit.subject.name, unit.block).exists():
-                by_subject.setdefault(unit.subject.name, []).append(unit)
+            by_subject.setdefault(unit.subject.name, []).append(unit)
         with ThreadPoolExecutor(max_workers=workers) as executor:
-            waiting = [executor.submit(self._run_subject, mine) for mine in by_subject.values()]
+            left = [mine for mine in by_subject.values() if not self._done(mine)]
+            waiting = [executor.submit(self._run_subject, mine) for mine in left]
             try:
                 for future in as_completed(waiting):
                     future.result()
@@ -133,16 +155,32 @@ class _Campaign:
                     future.cancel()
                 raise
 
+    def _done(self, units: Sequence[Unit]) -> bool:
+        """Whether all that is to be known of a subject is on disk."""
+        run, subject = self.run_directory, units[0].subject.name
+        parts = all(run.part(subject, unit.block).exists() for unit in units)
+        return parts and run.explanation(subject).exists()
+
     def _run_subject(self, units: Sequence[Unit]) -> None:
-        subject = units[0].subject
-        self.listener.started(subject.name, sum(unit.questions for unit in units))
+        """What of a subject's units is not on disk yet, and then the causes of what diverges."""
+        subject, run = units[0].subject, self.run_directory
+        left = [unit for unit in units if not run.part(subject.name, unit.block).exists()]
+        self.listener.started(subject.name, sum(unit.questions for unit in left))
         with SubjectProcess(subject.target, subject.adapter.environment) as process:
-            for unit in units:
+            for unit in left:
                 rows = self._run_unit(unit, process)
                 if self._stop.is_set():
                     return
-                path = self.run_directory.part(subject.name, unit.block)
-                self.run_directory.write_part(path, rows)
+                run.write_part(run.part(subject.name, unit.block), rows)
+            self._explain(subject, process)
+
+    def _explain(self, subject: Subject, process: SubjectProcess) -> None:
+        rows = self.run_directory.records_of(subject.name)
+        found = explain_subject(
+            subject.adapter, rows, self.cases, process, self.limit, REPEAT_EVERY
+        )
+        explained = explained_rows(found, rows, self.cases)
+        write_explanations(self.run_directory.explanation(subject.name), explained)
 
     def _run_unit(self, unit: Unit, process: SubjectProcess) -> list[Record]:
         rows: list[Record] = []

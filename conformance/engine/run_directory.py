@@ -35,6 +35,7 @@ class RunDirectory:
         self.path = path
         self.records = path / "records"
         self.divergences = path / "divergences"
+        self.explanations = path / "explanations"
 
     @classmethod
     def create(
@@ -59,6 +60,7 @@ class RunDirectory:
                 raise RunDirectoryError(msg)
             run.records.mkdir()
             run.divergences.mkdir()
+            run.explanations.mkdir()
         except OSError as error:
             msg = f"cannot write to {path}: {error.strerror}; choose another --out"
             raise RunDirectoryError(msg) from error
@@ -97,6 +99,15 @@ class RunDirectory:
         """Where the rows of one unit of work are."""
         return self.records / f"{subject.replace('@', '-at-')}-{block:05d}.parquet"
 
+    def explanation(self, subject: str) -> Path:
+        """Where the causes of one subject's divergences are."""
+        return self.explanations / f"{subject.replace('@', '-at-')}.json"
+
+    def records_of(self, subject: str) -> pd.DataFrame:
+        """All rows of one subject written so far, in a fixed order."""
+        frame = self.read_records(f"{subject.replace('@', '-at-')}-[0-9][0-9][0-9][0-9][0-9]")
+        return frame[frame["subject"] == subject]
+
     def write_part(self, path: Path, rows: Iterable[Record]) -> None:
         """Write one unit's rows, complete or not at all."""
         frame = pd.DataFrame([asdict(row) for row in rows], columns=list(Record.__annotations__))
@@ -104,9 +115,9 @@ class RunDirectory:
         frame.to_parquet(temporary, index=False)
         temporary.replace(path)
 
-    def read_records(self) -> pd.DataFrame:
-        """All rows written so far, in a fixed order."""
-        parts = sorted(self.records.glob("*.parquet"))
+    def read_records(self, name: str = "*") -> pd.DataFrame:
+        """All rows written so far in parts that are called ``name``, in a fixed order."""
+        parts = sorted(self.records.glob(f"{name}.parquet"))
         if not parts:
             return pd.DataFrame(columns=list(Record.__annotations__))
         frames = [pd.read_parquet(part) for part in parts]
@@ -130,7 +141,7 @@ def summarize(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
+def write_json(path: Path, data: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write ``data`` as indented JSON, complete or not at all."""
     write_atomically(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
 

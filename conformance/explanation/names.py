@@ -45,6 +45,8 @@ class Why(StrEnum):
 
     DECAY_SWAPPED = "decay.swapped"
     DECAY_FIXED = "decay.fixed"
+    DECAY_IN_HALF = "decay.in_half"
+    """Rounded to the half format of parameters and state: 0.999 is 1 in bfloat16."""
     AVERAGING_ZERO_DEBIASED = "averaging.zero_debiased"
     AVERAGING_EXPONENTIAL = "averaging.exponential"
     AVERAGING_CUMULATIVE_OFF_BY_ONE = "averaging.cumulative_off_by_one"

@@ -24,9 +24,14 @@ _MOST_VALUES = 3
 
 
 def find_scope(
-    affected: Sequence[Facts], others: Sequence[Facts], facts: Sequence[str] = FACTS
+    affected: Sequence[Facts],
+    others: Sequence[Facts],
+    facts: Sequence[str] = FACTS,
+    spared: int = 0,
 ) -> Where | None:
     """A condition that all of ``affected`` meet and none of ``others``; None if there is none.
+
+    ``spared`` is how many of the others may meet it nevertheless.
 
     In the grammar of a known divergence's ``where``: a value, a list of values, or a table with
     ``min`` or ``max``. {} when there are no others. Tries one fact, then two together.
@@ -35,12 +40,19 @@ def find_scope(
         return {}
     single = [(name, condition) for name in facts for condition in _conditions(name, affected)]
     for number in (1, 2):
-        for chosen in itertools.combinations(single, number):
+        for chosen in sorted(itertools.combinations(single, number), key=_complexity):
             names = {name for name, _ in chosen}
             where = dict(chosen)
-            if len(names) == number and not any(meets(where, other) for other in others):
+            if len(names) == number and sum(meets(where, other) for other in others) <= spared:
                 return where
     return None
+
+
+def _complexity(chosen: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
+    """One value says more than a limit, and a limit more than a list."""
+    conditions = [condition for _, condition in chosen]
+    lists = sum(isinstance(each, list) for each in conditions)
+    return lists, sum(isinstance(each, dict) for each in conditions)
 
 
 def meets(where: Mapping[str, Any], facts: Facts) -> bool:

@@ -27,11 +27,15 @@ SLACK = 8.0
 
 @dataclass(frozen=True, kw_only=True)
 class Located:
-    """A stage, the quantity that shows it, and all diverging quantities that it settles."""
+    """A stage, the quantity that shows it, and all diverging quantities that it settles.
+
+    ``like`` is the stage that a wrong inference would be laid to if training showed it, too.
+    """
 
     stage: Stage
     origin: Quantity
     quantities: frozenset[Quantity]
+    like: Stage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +59,8 @@ def locate(scene: Scene, diverging: frozenset[Quantity], step: int) -> Iterator[
 
 
 def _stages(scene: Scene, diverging: frozenset[Quantity], step: int) -> Iterator[Located]:
-    if scene.case.mode is Mode.INFERENCE:
-        only = diverging & {Quantity.Y}
-        yield Located(stage=Stage.INFERENCE, origin=Quantity.Y, quantities=only)
+    if Quantity.Y in diverging and _by_constants(scene):
+        yield _of_inference(scene, Quantity.Y)
     elif Quantity.Y in diverging:
         yield from _of_output(scene, diverging, step)
     infers = Quantity.Y_INFER in diverging
@@ -65,7 +68,9 @@ def _stages(scene: Scene, diverging: frozenset[Quantity], step: int) -> Iterator
     wrong_state = diverging & RUNNING_STATISTICS
     for quantity, stage in _ORIGINS.items():
         follows = carried if quantity in wrong_state else frozenset()
-        if quantity in diverging:
+        if quantity is Quantity.Y_INFER and infers:
+            yield _of_inference(scene, quantity)
+        elif quantity in diverging:
             mine = frozenset({quantity}) | follows
             yield Located(stage=stage, origin=quantity, quantities=mine)
 
@@ -81,6 +86,28 @@ _ORIGINS: Mapping[Quantity, Stage] = {
     Quantity.Y_INFER: Stage.INFERENCE,
 }
 """Where a quantity goes wrong by itself."""
+
+
+def _by_constants(scene: Scene) -> bool:
+    """Whether the only call normalizes by the running statistics."""
+    step = scene.expected.steps[0]
+    return scene.case.mode is not Mode.TRAIN and Quantity.BATCH_MEAN not in step
+
+
+def _of_inference(scene: Scene, quantity: Quantity) -> Located:
+    """A wrong output of inference, and whether it looks like one of a wrong 1 / sqrt(v + eps)."""
+    alone = quantity is Quantity.Y
+    step = scene.answer.steps[-1] if alone else scene.answer.inference
+    want = scene.expected.steps[-1] if alone else scene.expected.inference
+    inputs = scene.inputs.steps[-1] if alone else scene.inputs.inference
+    like = Stage.AFFINE
+    if step is not None and want is not None:
+        implied = _implied(scene, inputs, step.y.astype(np.float64), want[quantity])
+        if implied is not None and implied.affine:
+            like = Stage.INVERSE_DEVIATION
+    return Located(
+        stage=Stage.INFERENCE, origin=quantity, quantities=frozenset({quantity}), like=like
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +145,10 @@ def _implied(scene: Scene, inputs: StepInputs, y: Float64, want: Expectation) ->
     """The least-squares line through (x, y) of each channel, read as gamma r (x - mean) + beta."""
     axes = scene.case.reduction_axes
     x = inputs.x.astype(np.float64)
-    if x.size == 0 or not np.isfinite(y).all():
+    if x.size == 0:
         return None
+    finite = (np.isfinite(x) & np.isfinite(y)).all(axis=axes, keepdims=True)
+    x, y = np.where(finite, x, 0.0), np.where(finite, y, 0.0)
     gamma, beta = _affine(scene)
     with np.errstate(all="ignore"):
         middle, level = x.mean(axis=axes, keepdims=True), y.mean(axis=axes, keepdims=True)
@@ -128,7 +157,7 @@ def _implied(scene: Scene, inputs: StepInputs, y: Float64, want: Expectation) ->
         known = np.isfinite(slope) & (slope != 0)
         slope = np.where(known, slope, 0.0)
         residual = np.abs(y - (level + slope * (x - middle)))
-        affine = bool((residual <= SLACK * want.bound).all())
+        affine = bool(((residual <= SLACK * want.bound) | ~finite).all())
         mean = np.where(known, middle - (level - beta) / np.where(known, slope, 1.0), np.nan)
         r = np.where(known, slope / gamma, np.nan)
     return _Implied(mean=mean, r=r, affine=affine)
@@ -156,14 +185,14 @@ def _statistic(
     axes = scene.case.reduction_axes
     x = inputs.x.astype(np.float64)
     gamma, _ = _affine(scene)
-    mu = spec.batch_mean(x, axes)
-    v = spec.biased_variance(x, mu, axes)
-    r = spec.inverse_deviation(v, scene.case.epsilon)
     with np.errstate(all="ignore"):
+        mu = spec.batch_mean(x, axes)
+        v = spec.biased_variance(x, mu, axes)
+        r = spec.inverse_deviation(v, scene.case.epsilon)
         shift = np.abs(gamma * r * (implied.mean - mu))
         stretch = np.abs(gamma * (implied.r - r) * (x - mu))
-        shifted = bool((shift > want.bound.max(axis=axes, keepdims=True)).any())
-        stretched = bool((stretch > want.bound).any())
+        shifted = bool((shift > SLACK * want.bound.max(axis=axes, keepdims=True)).any())
+        stretched = bool((stretch > SLACK * want.bound).any())
     # The mean that a line implies is as uncertain as its slope; so a wrong slope comes first.
     if stretched and not (shifted and Quantity.RUNNING_MEAN in diverging):
         wrong = {Quantity.RUNNING_VAR, Quantity.BATCH_VAR} & diverging

@@ -32,10 +32,12 @@ from bnconform.reports.views.report import (
     OVERVIEW,
     Report,
     case_words,
+    cause_link,
     cell_link,
     clause_link,
     entry_link,
     known_link,
+    where_words,
 )
 from bnconform.reports.words import plural
 
@@ -63,6 +65,7 @@ def divergence_page(report: Report, found: Any) -> Page:
         trail=(OVERVIEW, entry_link(found.entry), clause_link(found.clause)),
         sections=(
             Section(title="What happened", blocks=(Facts(_facts(report, found)),)),
+            *_why(report, found),
             *_known(report, found),
             Section(title="The worst element", blocks=_worst(found)),
             Section(title="The case", blocks=_case(found)),
@@ -107,6 +110,21 @@ def _step(found: Any) -> str:
     if found.step < 0:
         return "none: it is about the call as a whole"
     return f"{found.step + 1} of {json.loads(found.case)['steps']}"
+
+
+def _why(report: Report, found: Any) -> tuple[Section, ...]:
+    causes = report.causes(found.run, found.id)
+    if not causes:
+        return ()
+    lines: list[tuple[str, Cell]] = []
+    for cause in causes:
+        lines += [
+            ("Cause", (cause_link(cause), f" ({cause.kind})")),
+            ("In words", cause.sentence),
+            ("Where", where_words(cause.where)),
+            ("Accounts for", plural(cause.count, "result")),
+        ]
+    return (Section(title="Why", blocks=(Facts(tuple(lines)),)),)
 
 
 def _known(report: Report, found: Any) -> tuple[Section, ...]:

@@ -58,9 +58,10 @@ class Report:
             "matrix": cells,
             "subject_summary": subject_summary(records, cells, self.runs.subjects),
             "clause_summary": clause_summary(records, cells, clauses),
-            "looks": looks(records, self.runs.cases),
+            "looks": looks(records, self.runs.cases, self.runs.topics),
             "grades": grades(records, self.runs.subjects),
             "divergences": self.runs.divergences,
+            "causes": self.runs.causes,
             "known": self.runs.known,
             "subjects": self.runs.subjects,
             "cases": self.runs.cases,
@@ -103,6 +104,11 @@ class Report:
             frame = frame[frame[column] == value]
         return list(rows(frame))
 
+    def causes(self, run: int, divergence: str) -> Sequence[Any]:
+        """Rows of the causes frame that account for a divergence."""
+        found = rows(self.runs.causes[self.runs.causes["run"] == run])
+        return [row for row in found if divergence in row.divergences.split(";")]
+
 
 def clause_link(name: str) -> Link:
     """To the page of a clause; an empty id, which a row without a clause has, is named."""
@@ -127,6 +133,28 @@ def cell_link(clause: str, entry: str, text: str) -> Link:
 def known_link(name: str) -> Link:
     """To the entry of a known divergence."""
     return Link(name, f"known.html#{slug(name)}")
+
+
+def cause_link(row: Any) -> Link:
+    """To the subject's part of the page of causes, by what the cause is called."""
+    return Link(row.name, f"causes.html#{slug(row.entry)}")
+
+
+def where_words(where: str) -> str:
+    """Where something shows, from its JSON: ``rank at least 4, layout channels_last``."""
+    facts = json.loads(where)
+    return ", ".join(_fact_words(name, facts[name]) for name in facts) or "wherever it can show"
+
+
+def _fact_words(name: str, wanted: Any) -> str:
+    told = name.replace("_", " ")
+    if isinstance(wanted, dict):
+        words = {"min": "at least", "max": "at most"}
+        limits = " and ".join(f"{words[key]} {wanted[key]}" for key in wanted)
+        return f"{told} {limits}"
+    if isinstance(wanted, list):
+        return f"{told} {' or '.join(str(value) for value in wanted)}"
+    return f"{told} {str(wanted).lower() if isinstance(wanted, bool) else wanted}"
 
 
 def case_words(case: Mapping[str, Any]) -> str:

@@ -1,0 +1,210 @@
+"""Explaining a run: a subject is asked again about some of what diverged, and the causes are kept.
+
+Answers are not kept in a run, so a sample of the cases that diverged, and of those that did not,
+is asked once more. What the sample shows is then said of every row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..case import Case
+from ..contract import Adapter
+from ..explanation.attribution import attribute
+from ..explanation.explanation import Explanation, Witness
+from ..explanation.names import Kind
+from ..explanation.scope import meets
+from ..judge import judge
+from ..known import case_facts
+from ..record import UNEXPECTED
+from ..topic import topic_of_case
+from .bundles import bundle_id
+from .judging import make_trial
+from .process import Question, SubjectProcess
+from .run_directory import write_json
+
+EXPLANATIONS = "explanations.json"
+
+MOST_OF_A_SORT = 12
+"""Diverging cases that are asked again for each clause, quantity and cause."""
+
+MOST_DIVERGING = 96
+MOST_CONFORMING = 48
+
+
+def explain_subject(
+    adapter: type[Adapter],
+    rows: pd.DataFrame,
+    cases: Mapping[str, Case],
+    process: SubjectProcess,
+    limit: float,
+    repeat_every: int,
+) -> tuple[Explanation, ...]:
+    """The causes of what diverges in ``rows``, all of one subject; ``limit`` seconds a case."""
+    chosen = _chosen(rows, cases)
+    questions = (
+        Question(case=case, repeat=int(case.id, 16) % repeat_every == 0) for case in chosen
+    )
+    witnesses = []
+    for case, outcome in process.ask(questions, limit):
+        judgements = judge(
+            make_trial(case, adapter), outcome, adapter.dialect, adapter.capabilities
+        )
+        witnesses.append(Witness(case=case, outcome=outcome, judgements=judgements))
+    found = attribute(adapter, witnesses) if witnesses else ()
+    return (*found, *_of_other_topics(adapter.name, rows, cases))
+
+
+def unexpected(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are no conformity, known or not."""
+    return rows[rows["verdict"].isin([kind.value for kind in UNEXPECTED])]
+
+
+def _chosen(rows: pd.DataFrame, cases: Mapping[str, Case]) -> list[Case]:
+    """Cases to ask again: the simplest of each sort of divergence, and some that conform."""
+    bad = unexpected(rows)
+    bad = bad[bad["case_id"].isin(list(cases))]
+    names: dict[str, None] = {}
+    for _, same in bad.groupby(["clause", "quantity", "verdict", "cause"], sort=True):
+        found = sorted(
+            set(same["case_id"]), key=lambda name: topic_of_case(cases[name]).rank_of_example
+        )
+        # The simplest, and a few from all over the rest.
+        half = MOST_OF_A_SORT // 2
+        names |= dict.fromkeys([*found[:half], *_spread(found[half:], half)])
+    diverging = _spread(list(names), MOST_DIVERGING)
+    if not diverging:
+        return []
+    right = rows[
+        (rows["verdict"] == "conforms")
+        & rows["quantity"].isin(set(bad["quantity"]))
+        & ~rows["case_id"].isin(set(bad["case_id"]))
+    ]
+    conforming = _spread(sorted(set(right["case_id"]) & set(cases)), MOST_CONFORMING)
+    return sorted((cases[name] for name in (*diverging, *conforming)), key=lambda c: c.signature)
+
+
+def _spread(names: Sequence[str], most: int) -> list[str]:
+    """At most ``most`` of ``names``, evenly from all over."""
+    if len(names) <= most:
+        return list(names)
+    return [names[i * len(names) // most] for i in range(most)]
+
+
+def _of_other_topics(
+    subject: str, rows: pd.DataFrame, cases: Mapping[str, Case]
+) -> Iterable[Explanation]:
+    """Experiments and malformed calls: what their verdicts say, clause by clause."""
+    bad = unexpected(rows)
+    bad = bad[~bad["case_id"].isin(list(cases))]
+    for (clause, cause), same in bad.groupby(["clause", "cause"], sort=True):
+        simplest = same.sort_values(["message", "case_id"]).iloc[0]
+        pairs = {(str(row["case_id"]), str(row["quantity"])) for _, row in same.iterrows()}
+        yield Explanation(
+            subject=subject,
+            kind=Kind.FORM,
+            name=str(cause),
+            sentence=str(simplest["message"]),
+            where={},
+            clauses=(str(clause),),
+            quantities=tuple(sorted({quantity for _, quantity in pairs})),
+            affected=tuple(sorted(pairs)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """What assigning a row to an explanation needs to know of it."""
+
+    case_id: str
+    clause: str
+    quantity: str
+    bundle: str
+    facts: Mapping[str, Any]
+
+
+def explained_rows(
+    explanations: Sequence[Explanation], rows: pd.DataFrame, cases: Mapping[str, Case]
+) -> list[dict[str, Any]]:
+    """The explanations of one subject as JSON-ready data, with all rows that each accounts for.
+
+    A row that was not asked again belongs to the explanation that speaks of its clause and quantity
+    and of where its case lies.
+    """
+    bundles: dict[int, set[str]] = defaultdict(set)
+    members: dict[int, list[_Row]] = defaultdict(list)
+    sampled = [frozenset(each.affected) for each in explanations]
+    for _, row in unexpected(rows).iterrows():
+        mine = _row(row, cases)
+        scored = [(_fit(each, sampled[i], mine), -i) for i, each in enumerate(explanations)]
+        score, number = max(scored, default=((0, 0), 0))
+        if score[0] > 0:
+            bundles[-number].add(mine.bundle)
+            members[-number].append(mine)
+    return [
+        asdict(each)
+        | {
+            "affected": sorted({(row.case_id, row.quantity) for row in members[i]}),
+            "divergences": sorted(bundles[i]),
+            "rows": len(members[i]),
+            "cases": len({row.case_id for row in members[i]}),
+        }
+        for i, each in enumerate(explanations)
+    ]
+
+
+def _row(row: Mapping[Any, Any] | pd.Series, cases: Mapping[str, Case]) -> _Row:
+    columns = ("subject", "clause", "quantity", "verdict", "cause", "known")
+    subject, clause, quantity, verdict, cause, known = (str(row[name]) for name in columns)
+    case = cases.get(str(row["case_id"]))
+    return _Row(
+        case_id=str(row["case_id"]),
+        clause=clause,
+        quantity=quantity,
+        bundle=bundle_id((subject, clause, quantity, verdict, cause, known)),
+        facts={} if case is None else case_facts(case),
+    )
+
+
+def _fit(each: Explanation, sampled: frozenset[tuple[str, str]], row: _Row) -> tuple[int, int]:
+    """How well an explanation speaks of a row; 0 not at all, more is better."""
+    where = meets(each.where, row.facts) if row.facts else not each.where
+    about = row.quantity in each.quantities
+    named = row.clause in each.clauses
+    seen = (row.case_id, row.quantity) in sampled
+    score = 8 * (seen and named) + 4 * seen + 2 * (about and named and where) + (about and where)
+    return score, len(each.affected)
+
+
+def write_explanations(path: Path, found: Sequence[Mapping[str, Any]]) -> None:
+    """Write what :func:`explained_rows` gave."""
+    write_json(path, list(found))
+
+
+def explanation_of(stored: Mapping[str, Any]) -> Explanation:
+    """An explanation from what :func:`explained_rows` made of it, with all rows it accounts for."""
+    return Explanation(
+        subject=stored["subject"],
+        kind=Kind(stored["kind"]),
+        name=stored["name"],
+        sentence=stored["sentence"],
+        where=stored["where"],
+        clauses=tuple(stored["clauses"]),
+        quantities=tuple(stored["quantities"]),
+        affected=tuple((case_id, quantity) for case_id, quantity in stored["affected"]),
+    )
+
+
+def read_explanations(path: Path) -> list[dict[str, Any]]:
+    """What :func:`write_explanations` wrote; nothing where there is no such file."""
+    if not path.is_file():
+        return []
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
