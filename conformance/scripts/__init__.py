@@ -1,0 +1,18 @@
+"""Standalone scripts: a divergence in a file that needs NumPy and the one framework alone."""
+
+from __future__ import annotations
+
+from .checking import Checked, check_script
+from .publishing import Published, ScriptStatus, publish_scripts, script_of
+from .rendering import NoScriptError, render_script
+
+__all__ = [
+    "Checked",
+    "NoScriptError",
+    "Published",
+    "ScriptStatus",
+    "check_script",
+    "publish_scripts",
+    "render_script",
+    "script_of",
+]
