@@ -2,7 +2,8 @@
 
 ``known/*.toml`` holds tables ``[[divergence]]``. An entry covers the rows of a run that match its
 subject, version range, clauses, quantities, verdict, cause and ``where``. One that matches nothing
-although the run looked, or whose ``review_by`` has passed, is stale and fails the run.
+although the run looked, or whose ``review_by`` has passed, is stale and fails the run; so does one
+that hides several causes and does not name them (see ``known_scope.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from .case import Case
 from .clauses import BY_ID
+from .explanation.names import Kind, Stage, Why
 from .record import UNEXPECTED, Record, VerdictKind
+from .verdict import Cause
 
 WHERE_FIELDS = (
     "rank", "dtype", "fill", "mode", "layout", "upstream_layout", "layouts", "steps", "center",
@@ -34,6 +37,13 @@ WHERE_FIELDS = (
 those of its base case and ``malformation``, an experiment has ``experiment`` alone."""
 
 
+EXPLANATIONS = frozenset({
+    *(name.value for names in (Why, Stage, Cause) for name in names),
+    "wrong contract", "crash", "hang", "not repeatable", Kind.UNEXPLAINED.value,
+})  # fmt: skip
+"""The names that an Explanation may have, which ``explanation`` may list."""
+
+
 class KnownDivergenceError(ValueError):
     """An entry that cannot be understood; the text names file, entry and field."""
 
@@ -43,7 +53,9 @@ class KnownDivergence:
     """One accepted divergence.
 
     ``where`` narrows it by facts of the case: a value, a list of values, or a table with ``min``
-    and ``max`` (inclusive); a fact that a row does not have holds for none. ``looked_at_least`` is
+    and ``max`` (inclusive); a fact that a row does not have holds for none. ``explanations`` names
+    the causes that it may hide where there are several; they are known only when a run is over, so
+    they do not decide what an entry covers, but whether it covers too much. ``looked_at_least`` is
     the number of rows in scope from which on finding nothing means that the entry is stale.
     """
 
@@ -61,6 +73,7 @@ class KnownDivergence:
     upstream: str
     date: datetime.date
     review_by: datetime.date
+    explanations: tuple[str, ...] = ()
     looked_at_least: int = 10
     file: str = field(default="", compare=False)
 
@@ -72,9 +85,13 @@ class KnownDivergence:
             and _allows(self.devices, record.device)
             and _allows(self.clauses, record.clause)
             and _allows(self.quantities, record.quantity)
-            and all(
-                key in facts and _holds(wanted, facts[key]) for key, wanted in self.where.items()
-            )
+            and self.met_by(facts)
+        )
+
+    def met_by(self, facts: Mapping[str, Any]) -> bool:
+        """Whether ``facts`` meet every condition of ``where``."""
+        return all(
+            key in facts and _holds(wanted, facts[key]) for key, wanted in self.where.items()
         )
 
     def covers(self, record: Record, facts: Mapping[str, Any]) -> bool:
@@ -124,7 +141,7 @@ def load_known(folder: Path | None = None) -> tuple[KnownDivergence, ...]:
     files = sorted(
         (path for path in root.iterdir() if path.name.endswith(".toml")), key=lambda p: p.name
     )
-    entries = [entry for path in files for entry in _read(path)]
+    entries = [entry for path in files for entry in parse_known(path.read_text("utf-8"), path.name)]
     seen: set[str] = set()
     for entry in entries:
         if entry.id in seen:
@@ -158,13 +175,17 @@ def stale(
     return tuple(problems)
 
 
-def _read(path: Traversable) -> list[KnownDivergence]:
+def parse_known(text: str, file: str) -> list[KnownDivergence]:
+    """The entries of a file's text; errors name it as ``file``.
+
+    Raises :class:`KnownDivergenceError`.
+    """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("divergence", [])
+        tables = tomllib.loads(text).get("divergence", [])
     except tomllib.TOMLDecodeError as error:
-        msg = f"{path.name}: not TOML: {error}"
+        msg = f"{file}: not TOML: {error}"
         raise KnownDivergenceError(msg) from error
-    return [_entry(table, path.name) for table in tables]
+    return [_entry(table, file) for table in tables]
 
 
 def _entry(table: dict[str, Any], file: str) -> KnownDivergence:
@@ -179,6 +200,7 @@ def _entry(table: dict[str, Any], file: str) -> KnownDivergence:
             quantities=_strings(table.get("quantity", [])),
             verdicts=_strings(table.get("verdict", VerdictKind.DIVERGES.value)),
             causes=_strings(table.get("cause", [])),
+            explanations=_strings(table.get("explanation", [])),
             where=table.get("where", {}),
             reason=table["reason"],
             evidence=table["evidence"],
@@ -199,8 +221,8 @@ def _entry(table: dict[str, Any], file: str) -> KnownDivergence:
 
 
 _FIELDS = frozenset({
-    "id", "subject", "versions", "device", "clause", "quantity", "verdict", "cause", "where",
-    "reason", "evidence", "upstream", "date", "review_by", "looked_at_least",
+    "id", "subject", "versions", "device", "clause", "quantity", "verdict", "cause", "explanation",
+    "where", "reason", "evidence", "upstream", "date", "review_by", "looked_at_least",
 })  # fmt: skip
 
 
@@ -208,6 +230,7 @@ def _check(entry: KnownDivergence, given: set[str]) -> None:
     strangers = sorted(given - _FIELDS)
     unknown_facts = sorted(set(entry.where) - set(WHERE_FIELDS))
     unknown_clauses = [clause for clause in entry.clauses if clause not in BY_ID]
+    unknown_names = sorted(set(entry.explanations) - EXPLANATIONS)
     verdicts = {kind.value for kind in UNEXPECTED}
     problem = ""
     if strangers:
@@ -216,6 +239,8 @@ def _check(entry: KnownDivergence, given: set[str]) -> None:
         problem = f"where: unknown {unknown_facts}; it may speak of {', '.join(WHERE_FIELDS)}"
     elif unknown_clauses or not entry.clauses:
         problem = f"clause: unknown {unknown_clauses}; `bnconform spec` lists them"
+    elif unknown_names:
+        problem = f"explanation: unknown {unknown_names}; see conformance/explanation/names.py"
     elif not set(entry.verdicts) <= verdicts:
         problem = f"verdict: must be among {sorted(verdicts)}, got {entry.verdicts}"
     elif not isinstance(entry.date, datetime.date) or not isinstance(
