@@ -1,0 +1,1 @@
+"""The self-test: implementations with one planted defect each must be found, and named."""
