@@ -15,6 +15,9 @@ from .known import KnownDivergence
 from .record import UNEXPECTED, VerdictKind
 from .row_causes import Accounted, Facts, causes_of_rows
 
+_FEWEST_CASES = 5
+_SMALLEST_SHARE = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
@@ -80,7 +83,8 @@ def over_broad(
     """One sentence for each entry that hides causes which it does not name.
 
     ``frame`` has each row's label in the column ``known``. A single cause need not be named; rows
-    that no explanation speaks of say nothing.
+    that no explanation speaks of say nothing, nor does a cause of only a few: near the bounds of
+    one cause, another fits as well.
     """
     hidden = frame[frame["known"] != ""]
     causes = causes_of_rows(hidden, explanations, facts)
@@ -88,12 +92,23 @@ def over_broad(
     for name, case_id, cause in zip(hidden["known"], hidden["case_id"], causes, strict=True):
         if cause:
             found.setdefault(name, {}).setdefault(cause, []).append(case_id)
+    found = {name: _many(causes) for name, causes in found.items()}
     return tuple(
         f"{entry.id}: {_told(entry, found[entry.id])}"
         for entry in entries
         if len(found.get(entry.id, {})) > (0 if entry.explanations else 1)
         and not set(found[entry.id]) <= set(entry.explanations)
     )
+
+
+def _many(causes: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The causes of at least five cases, and of a tenth of an entry's rows."""
+    rows = sum(map(len, causes.values()))
+    return {
+        cause: cases
+        for cause, cases in causes.items()
+        if len(set(cases)) >= _FEWEST_CASES and len(cases) * _SMALLEST_SHARE >= rows
+    }
 
 
 def advice(entries: Iterable[KnownDivergence], reach: Mapping[str, Reach]) -> tuple[str, ...]:

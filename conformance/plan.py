@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,6 +18,7 @@ from .case_space import (
     draw_scalars,
     draw_signature,
 )
+from .corpus import load_corpus
 from .demands import DEMANDS, LARGE_DEMANDS
 
 T = TypeVar("T")
@@ -41,7 +43,7 @@ class Profile:
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile(name="quick", cases=880, signatures=72, seconds_per_case=60.0),
+        Profile(name="quick", cases=930, signatures=72, seconds_per_case=60.0),
         Profile(name="nightly", cases=5_000, signatures=160, seconds_per_case=120.0, large=True),
         Profile(name="deep", cases=40_000, signatures=600, seconds_per_case=120.0, large=True),
     )
@@ -66,10 +68,21 @@ class Stream:
 
 
 def plan_cases(profile: Profile, *, cases: int, seed: int) -> tuple[Case, ...]:
+    """``cases`` different cases: the corpus, then drawn ones.
+
+    A longer plan with the same seed begins with the shorter one.
+    """
+    corpus = load_corpus()[:cases]
+    known = set(corpus)
+    drawn = (case for case in draw_cases(profile, cases=cases, seed=seed) if case not in known)
+    return corpus + tuple(itertools.islice(drawn, cases - len(corpus)))
+
+
+def draw_cases(profile: Profile, *, cases: int, seed: int) -> tuple[Case, ...]:
     """``cases`` different cases over at most ``profile.signatures`` signatures.
 
     Signatures come in rounds and every round goes on to the next fill kind, so that few cases
-    already reach many corners. A longer plan with the same seed begins with the shorter one.
+    already reach many corners.
     """
     demands = plan_demands(profile)
     signatures = plan_signatures(demands, seed)

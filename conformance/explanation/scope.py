@@ -19,6 +19,14 @@ FACTS = (*STRUCTURE, "fill", "decay", "epsilon", "offset")
 Facts = Mapping[str, Any]
 Where = dict[str, Any]
 
+_MEASURED = frozenset(
+    {
+        "smallest_count", "largest_count", "batch", "last_batch", "channels", "decay", "epsilon",
+        "offset",
+    }
+)  # fmt: skip
+"""Facts of which a list would only repeat what was drawn: there a value or a limit must do."""
+
 _MOST_VALUES = 3
 """A list of more values than this describes the sample rather than the cause."""
 
@@ -79,6 +87,6 @@ def _conditions(name: str, affected: Sequence[Facts]) -> list[Any]:
     numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
     if numbers:
         found += [{"min": min(values)}, {"max": max(values)}]
-    if 1 < len(distinct) <= _MOST_VALUES:
+    if 1 < len(distinct) <= _MOST_VALUES and name not in _MEASURED:
         found.append(distinct)
     return found

@@ -21,7 +21,7 @@ from ..contract import Array, Quantity
 from ..dialect import Averaging, RunningVariance, TrainingStatistics
 from ..fills import Float64, Inputs, make_inputs
 from ..formats import DType
-from ..plan import PROFILES, plan_cases
+from ..plan import PROFILES, draw_cases
 from ..reference import Conventions, Expectation, expect
 from ..variant import PLAIN
 from .format import MODES, NEEDS, VECTOR_FORMAT, Vector, VectorFile, VectorInputs
@@ -30,6 +30,9 @@ from .writing import to_json
 
 ENOUGH = 64
 """Planned cases to begin with; more are planned until enough of them can be written."""
+
+_SMALL = replace(PROFILES["deep"], large=False)
+"""Reductions of a million values are no vectors that anybody could read."""
 
 
 class ExportError(Exception):
@@ -116,7 +119,7 @@ def _cases(number: int, seed: int) -> list[Case]:
     """The first ``number`` different plain cases of one step that the campaign's plan gives."""
     planned = ENOUGH
     while True:
-        drawn = plan_cases(PROFILES["deep"], cases=planned, seed=seed)
+        drawn = draw_cases(_SMALL, cases=planned, seed=seed)
         found = {each.id: each for each in map(_one_step, drawn) if _is_exported(each)}
         if len(found) >= number:
             return list(found.values())[:number]

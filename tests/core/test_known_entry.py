@@ -445,42 +445,62 @@ def test_the_first_entry_that_covers_a_row_names_it() -> None:
     assert list(labels(entries, run.frame, run.facts)) == ["w", "w", "", ""]
 
 
-def labelled(*names: str, entry: KnownDivergence = ENTRY) -> tuple[str, ...]:
-    """What is over-broad where the rows of ``entry`` have these causes, one a case."""
-    causes = tuple(told(name, case) for name, case in zip(names, HALVES, strict=False) if name)
-    run = measured(*(bad(case, known="w") for case in HALVES))
+MANY = tuple(
+    replace(HALVES[0], fill=replace(HALVES[0].fill, seed=seed)) for seed in range(100, 160)
+)
+
+
+def labelled(entry: KnownDivergence = ENTRY, **counts: int) -> tuple[str, ...]:
+    """What is over-broad where so many rows of ``entry`` have each cause, one row a case."""
+    names = [name.replace("__", ".") for name, count in counts.items() for _ in range(count)]
+    cases = MANY[: len(names)]
+    causes = tuple(told(name, case) for name, case in zip(names, cases, strict=True))
+    run = measured(*(bad(case, known="w") for case in cases))
     return over_broad([entry], run.frame, causes, run.facts)
 
 
 def test_an_entry_that_hides_one_cause_is_not_over_broad() -> None:
     """However many rows it has."""
-    assert not labelled("epsilon.doubled", "epsilon.doubled")
+    assert not labelled(epsilon__doubled=20)
 
 
 def test_an_entry_that_hides_two_causes_is_over_broad() -> None:
     """Both are named, with rows and a case, and how to accept them."""
-    (sentence,) = labelled("epsilon.doubled", "affine.folded")
-    assert sentence.startswith("w: over-broad, it hides 2 causes: affine.folded (1 row, case ")
+    (sentence,) = labelled(epsilon__doubled=6, affine__folded=7)
+    assert sentence.startswith("w: over-broad, it hides 2 causes: affine.folded (7 rows, case ")
     assert "explanation = ['affine.folded', 'epsilon.doubled']" in sentence
 
 
 def test_an_entry_may_hide_the_causes_that_it_names() -> None:
     """Somebody has looked at them."""
     entry = replace(ENTRY, explanations=("epsilon.doubled", "affine.folded"))
-    assert not labelled("epsilon.doubled", "affine.folded", entry=entry)
+    assert not labelled(entry, epsilon__doubled=6, affine__folded=7)
 
 
 def test_an_entry_must_not_hide_a_cause_beside_those_that_it_names() -> None:
     """Even if it is the only one that shows."""
     entry = replace(ENTRY, explanations=("epsilon.doubled",))
-    (sentence,) = labelled("affine.folded", "affine.folded", entry=entry)
-    assert "hides affine.folded (2 rows, case" in sentence
+    (sentence,) = labelled(entry, affine__folded=7)
+    assert "hides affine.folded (7 rows, case" in sentence
     assert "beside what it names (epsilon.doubled)" in sentence
+
+
+@pytest.mark.parametrize(
+    ("few", "many"),
+    [
+        pytest.param(4, 4, id="fewer than five cases"),
+        pytest.param(5, 50, id="less than a tenth of the rows"),
+    ],
+)
+def test_a_cause_of_a_few_rows_accuses_nobody(few: int, many: int) -> None:
+    """Near the bounds of one cause another fits as well."""
+    assert not labelled(epsilon__doubled=many, affine__folded=few)
 
 
 def test_rows_that_no_explanation_speaks_of_accuse_nobody() -> None:
     """Runs without explanations stay as they were."""
-    assert not labelled()
+    run = measured(*(bad(case, known="w") for case in MANY))
+    assert not over_broad([ENTRY], run.frame, (), run.facts)
 
 
 def test_a_row_that_was_not_asked_again_has_the_cause_of_its_like() -> None:

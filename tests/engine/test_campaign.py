@@ -78,7 +78,7 @@ def _without_parts_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 def test_the_numpy_reference_has_nothing_unexpected(tmp_path: Path) -> None:
     """Every judgement of the plain formulae conforms, and some are judged on real elements."""
-    footer = _run(tmp_path / "run", REFERENCE)
+    footer = _run(tmp_path / "run", REFERENCE, cases=120)
     rows = _rows(tmp_path / "run")
     assert footer["exit_status"] == 0
     assert set(footer["counts"]) <= {"conforms", "unsupported"}

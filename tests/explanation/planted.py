@@ -14,7 +14,7 @@ from bnconform.conformance.engine.judging import make_trial
 from bnconform.conformance.explanation.explanation import Witness
 from bnconform.conformance.fills import make_inputs
 from bnconform.conformance.judge import judge
-from bnconform.conformance.plan import PROFILES, plan_cases
+from bnconform.conformance.plan import PROFILES, draw_cases
 
 
 class EpsilonOutside(Right):
@@ -108,7 +108,7 @@ class Overwrites(Right):
 @cache
 def some_cases() -> tuple[Case, ...]:
     """Every fifth case of a quick run that a right layer answers."""
-    cases = plan_cases(PROFILES["quick"], cases=780, seed=0)[::5]
+    cases = draw_cases(PROFILES["quick"], cases=780, seed=0)[::5]
     return tuple(case for case in cases if Right.capabilities.unsupported(case) is None)
 
 

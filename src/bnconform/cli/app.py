@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from bnconform.cli import listing, reporting, running, smoking, specification, vectors
+from bnconform.cli import (
+    diffing,
+    explaining,
+    inferring,
+    listing,
+    reporting,
+    running,
+    searching,
+    selftesting,
+    smoking,
+    specification,
+    vectors,
+    waiving,
+)
 
 app = typer.Typer(
     name="bnconform",
@@ -20,8 +33,14 @@ app.command("list")(listing.list_subjects)
 app.command("spec")(specification.spec)
 app.command("run")(running.run)
 app.command("report")(reporting.report)
+app.command("diff")(diffing.diff)
+app.command("explain")(explaining.explain)
+app.command("infer")(inferring.infer_subject)
+app.command("search")(searching.search_subjects)
 app.command("smoke")(smoking.smoke)
+app.command("selftest")(selftesting.selftest)
 app.add_typer(vectors.app, name="vectors")
+app.add_typer(waiving.app, name="known")
 
 
 def _version(show: bool) -> None:

@@ -19,6 +19,7 @@ from bnconform.cli.subjects import describe_all, select_targets
 from bnconform.conformance.engine.campaign import Request, Subject, run_campaign
 from bnconform.conformance.known import load_known
 from bnconform.conformance.plan import PROFILES
+from bnconform.conformance.scripts import Published, publish_scripts
 
 
 def run(
@@ -45,9 +46,14 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out, keeping what it holds.")
     ] = False,
+    scripts: Annotated[
+        int, typer.Option("--scripts", help="Unexpected divergences that get a script, at most.")
+    ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print the footer as JSON.")] = False,
 ) -> None:
     """Run a campaign and write a run directory.
+
+    What diverges unexpectedly gets a script that shows it without bnconform; each is run once.
 
     Exit status 0: nothing unexpected. 1: unexpected divergences, or stale known ones. 2: the call
     or the harness is at fault.
@@ -61,10 +67,17 @@ def run(
             _need_one(found)
             today = datetime.datetime.now(datetime.UTC).date()
             footer = run_campaign(request, found, entries, reporter, today)
+        published = publish_scripts(
+            out,
+            max(scripts, 0),
+            only=lambda divergence: not divergence["known"],
+            workers=request.workers,
+        )
     if as_json:
         typer.echo(json.dumps(footer, indent=1))
     else:
         _print_summary(footer, out)
+        _print_scripts(published)
     raise typer.Exit(footer["exit_status"])
 
 
@@ -180,3 +193,11 @@ def _print_summary(footer: dict[str, Any], out: Path) -> None:
     for sentence in footer["stale_known"]:
         typer.echo(f"stale: {sentence}")
     typer.echo(f"{footer['unexpected']} unexpected; run directory: {out}")
+
+
+def _print_scripts(published: tuple[Published, ...]) -> None:
+    """What became of the scripts; those that show nothing are worth a look themselves."""
+    for each in published:
+        typer.echo(
+            f"script: {each.divergence} {each.subject}: {each.status}, {each.why or each.file}"
+        )

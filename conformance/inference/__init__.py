@@ -1,0 +1,1 @@
+"""Inference: which conventions explain a subject that is asked as a black box."""

@@ -1,0 +1,1 @@
+"""Search that keeps looking: distinct divergences collected, then each shrunk on its own."""
