@@ -10,6 +10,7 @@ import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,12 @@ Result = TypeVar("Result")
 START_LIMIT = 300.0
 """Seconds that a framework may take to import; TensorFlow needs 20 on a busy machine."""
 
+_GLANCE = 5.0
+"""Seconds after which it is looked whether the pool that is waited for still works."""
+
+_TRIES = 3
+"""How often a task is asked that breaks the pool, before it counts as a crash."""
+
 AHEAD = 4
 """Questions handed to the worker before their turn, so that it never waits for the judge."""
 
@@ -58,6 +65,15 @@ class _Task(Generic[Key, Result]):
     arguments: tuple[Any, ...]
 
 
+@dataclass(kw_only=True)
+class _Waiting(Generic[Key, Result]):
+    """A task, its future, and how often it was asked."""
+
+    task: _Task[Key, Result]
+    future: ProcessFuture[Result]
+    asked: int = 1
+
+
 class SubjectProcess:
     """Holds the worker of one subject; use it as a context manager."""
 
@@ -66,12 +82,16 @@ class SubjectProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="bnconform-")
         self._log = Path(self._folder.name) / "output.log"
         self._log.touch()
-        self._pool = ProcessPool(
+        self._start = (target, dict(environment), self._log)
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
             max_workers=1,
             # Spawn: a fork would inherit the harness's threads and its imported modules.
             context=multiprocessing.get_context("spawn"),
             initializer=start,
-            initargs=(target, dict(environment), self._log),
+            initargs=self._start,
         )
 
     def __enter__(self) -> Self:
@@ -124,17 +144,46 @@ class SubjectProcess:
     def _in_turn(
         self, tasks: Iterable[_Task[Key, Result]], limit: float
     ) -> Iterator[tuple[Key, Result | Raised | Crashed | Hung]]:
-        waiting: list[tuple[Key, ProcessFuture[Result]]] = []
+        waiting: list[_Waiting[Key, Result]] = []
         for task in tasks:
-            future = self._pool.schedule(task.work, args=task.arguments, timeout=limit)
-            waiting.append((task.key, future))
+            if not self._pool.active:
+                self._renew(waiting, limit)
+            waiting.append(_Waiting(task=task, future=self._schedule(task, limit)))
             if len(waiting) > AHEAD:
-                first = self._outcome(*waiting.pop(0), limit)
+                first = self._settled(waiting, limit)
                 yield first
-        for key, future in waiting:
+        while waiting:
             # By a name of its own: mypy would read the type of the outcome into the future's.
-            rest = self._outcome(key, future, limit)
+            rest = self._settled(waiting, limit)
             yield rest
+
+    def _schedule(self, task: _Task[Key, Result], limit: float) -> ProcessFuture[Result]:
+        return self._pool.schedule(task.work, args=task.arguments, timeout=limit)
+
+    def _settled(
+        self, waiting: list[_Waiting[Key, Result]], limit: float
+    ) -> tuple[Key, Result | Raised | Crashed | Hung]:
+        """The outcome of the first task that waits, which then waits no longer."""
+        while True:
+            first = waiting[0]
+            wait([first.future], timeout=_GLANCE)
+            if first.future.done() and not first.future.cancelled():
+                del waiting[0]
+                return self._outcome(first.task.key, first.future, limit)
+            if not self._pool.active:
+                self._renew(waiting, limit)
+                if waiting[0].asked > _TRIES:
+                    del waiting[0]
+                    return first.task.key, Crashed(exit_code=0, output=read_output(self._log))
+
+    def _renew(self, waiting: list[_Waiting[Key, Result]], limit: float) -> None:
+        """Replace a pool that broke, which a worker's death can do, and ask again what it held."""
+        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble's own signature lacks it
+        self._pool.join()
+        self._pool = self._new_pool()
+        for each in waiting:
+            if not each.future.done() or each.future.cancelled():
+                each.future, each.asked = self._schedule(each.task, limit), each.asked + 1
 
     def _outcome(
         self, key: Key, future: ProcessFuture[Result], limit: float

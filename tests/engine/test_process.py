@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from pebble.pool.base_pool import PoolStatus
 
 from bnconform.conformance.case import Case, FillKind, Mode
 from bnconform.conformance.case_space import Demand, draw_case, draw_signature
@@ -124,3 +125,18 @@ def test_a_subject_that_cannot_start_is_unavailable_with_its_reason(
         described = process.describe()
     assert not described.available
     assert reason in described.reason
+
+
+def test_a_pool_that_breaks_is_replaced_and_nothing_is_lost(
+    faulty: Callable[[str], Target],
+) -> None:
+    """A worker that dies at the wrong moment can break the pool itself, not only its case."""
+    cases = [_case(marked=False)] * 8
+    target = faulty("Sound")
+    with SubjectProcess(target, load_class(target).environment) as process:
+        asked = process.ask((Question(case=case, repeat=False) for case in cases), 30.0)
+        found = [next(asked)]
+        process._pool._context.status = PoolStatus.ERROR  # noqa: SLF001 -- no other way to break it
+        found += asked
+    assert [case for case, _ in found] == cases
+    assert all(isinstance(outcome, Answered) for _, outcome in found)

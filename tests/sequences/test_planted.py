@@ -12,7 +12,8 @@ from bnconform.conformance.sequence_player import Check
 
 from . import planted
 
-EXAMPLES = 400
+EXAMPLES = 1_500
+"""What Hypothesis draws depends on which modules are imported: enough for any."""
 """The rarest fault needs a cumulative average, a reset and two updates, in this order."""
 
 
