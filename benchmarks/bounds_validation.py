@@ -34,10 +34,17 @@ from tables import HEADINGS, Table, markdown, percent
 
 from bnconform.adapters import REGISTRY
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.plan import PROFILES, Profile, draw_cases
 from bnconform.conformance.formats import DType
-from bnconform.conformance.grades import MEANINGS, Grade, Report
-from bnconform.conformance.plan import PROFILES, Profile, draw_cases
-from bnconform.conformance.systematic import Clean, Systematic, Tally, TooFew, limit_of, systematic
+from bnconform.conformance.judging.grades import MEANINGS, Grade, Report
+from bnconform.conformance.judging.systematic import (
+    Clean,
+    Systematic,
+    Tally,
+    TooFew,
+    limit_of,
+    systematic,
+)
 
 CHUNK = 40
 NIGHTLY = replace(PROFILES["nightly"], large=False)
@@ -364,8 +371,8 @@ def _systematic(results: Results) -> Iterator[str]:
     yield "Signed errors of y, one to a channel, in units of the output's unit roundoff; "
     yield f"T = |sum e| / sqrt(sum e^2) is reported from {limit_of(len(lanes)):.2f} on, which a"
     yield f"correct make reaches with probability 1e-6 at most over all {len(lanes)} lanes (see"
-    yield "`conformance/systematic.py`). In half precision the output's rounding hides one ULP of"
-    yield "a root kept in float32. Of the correct makes the one with the largest T is shown."
+    yield "`conformance/judging/systematic.py`). In half precision the output's rounding hides one"
+    yield "ULP of a root kept in float32. Of the correct makes the one with the largest T is shown."
     yield ""
     headings = ("make or subject", "format", "mode", "channels", "mean", "rms", "T", "finding")
     correct = {key: tally for key, tally in lanes.items() if key[0] != SEEDED}

@@ -14,7 +14,7 @@ from subjects import EVERYTHING, Bench
 from bnconform.conformance.case import Case, FillKind, Mode
 from bnconform.conformance.contract import Answer, Answered, Step
 from bnconform.conformance.dialect import Dialect
-from bnconform.conformance.judge import Trial, judge
+from bnconform.conformance.judging.judge import Trial, judge
 from bnconform.conformance.reference import Conventions
 from bnconform.conformance.variant import PLAIN
 from bnconform.conformance.verdict import Diverges

@@ -11,6 +11,7 @@ from implementations import OutOfClassError, Three, TwoPass, Values, merged
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case, Mode
+from bnconform.conformance.cases.fills import Inputs, StepInputs
 from bnconform.conformance.contract import Answer, Answered, Array, Parameters, Step
 from bnconform.conformance.dialect import (
     Averaging,
@@ -21,7 +22,6 @@ from bnconform.conformance.dialect import (
     HalfOutput,
     RunningVariance,
 )
-from bnconform.conformance.fills import Inputs, StepInputs
 from bnconform.conformance.formats import FORMATS, compute_format
 from bnconform.conformance.variant import Ghost, Renorm, Synchronized, VariantKind
 

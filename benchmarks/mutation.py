@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ARGUED = ROOT / "docs" / "mutation.md"
-PATTERNS = ("spec", "bounds*", "compare", "judge*")
+PATTERNS = ("spec", "bounds*", "judging/compare", "judging/judge*")
 TESTS = (
     "spec",
     "spec_variants",
@@ -81,7 +81,7 @@ class Score:
 def main() -> int:
     """Run, print, and say whether every survivor is argued and the target reached."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modules", nargs="*", help="file names in conformance/; all by default")
+    parser.add_argument("modules", nargs="*", help="files below conformance/; all by default")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--work", type=Path, help="keep the copy here and reuse its results")
     arguments = parser.parse_args()
@@ -97,7 +97,8 @@ def main() -> int:
 
 def _modules() -> Iterator[str]:
     for pattern in PATTERNS:
-        found = sorted(path.name for path in (ROOT / "conformance").glob(f"{pattern}.py"))
+        folder = ROOT / "conformance"
+        found = sorted(str(path.relative_to(folder)) for path in folder.glob(f"{pattern}.py"))
         if not found:
             msg = f"no module of conformance/ is called {pattern}.py"
             raise FileNotFoundError(msg)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bnconform.conformance.compare import ulp
 from bnconform.conformance.contract import Answer, Array, Quantity
 from bnconform.conformance.formats import DType, Format
-from bnconform.conformance.judge import Trial
+from bnconform.conformance.judging.compare import ulp
+from bnconform.conformance.judging.judge import Trial
 from bnconform.conformance.reference import Expectation
 
 ASSERT_CLOSE = {

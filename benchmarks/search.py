@@ -23,9 +23,10 @@ from tables import markdown
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import make_inputs
+from bnconform.conformance.cases.strategies import cases
 from bnconform.conformance.contract import Answer, Answered, Array, Outcome, Raised, Step
 from bnconform.conformance.engine.recording import SubjectInfo
-from bnconform.conformance.fills import make_inputs
 from bnconform.conformance.formats import DType
 from bnconform.conformance.search.examining import Examiner
 from bnconform.conformance.search.searching import (
@@ -35,7 +36,6 @@ from bnconform.conformance.search.searching import (
     static_signatures,
 )
 from bnconform.conformance.search.shrinking import shrink
-from bnconform.conformance.strategies import cases
 
 CALLS, SEEDS = 200, 3
 SLOPE = 1e-6

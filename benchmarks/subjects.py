@@ -16,19 +16,19 @@ from tables import Cell, Table, group_of
 from bnconform.adapters import REGISTRY
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.contract import Answered, Quantity
 from bnconform.conformance.dialect import Averaging, Dialect, HalfGradient, VarianceAlgorithm
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
 from bnconform.conformance.engine.recording import KnownTally, SubjectInfo, make_records
-from bnconform.conformance.fills import make_inputs
 from bnconform.conformance.formats import DType
-from bnconform.conformance.grades import Grade, grade_of, is_graded
-from bnconform.conformance.judge import Trial, judge
-from bnconform.conformance.known import load_known
+from bnconform.conformance.judging.grades import Grade, grade_of, is_graded
+from bnconform.conformance.judging.judge import Trial, judge
+from bnconform.conformance.judging.systematic import Tally, signed_errors
+from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.record import UNEXPECTED, Record
 from bnconform.conformance.reference import Conventions, expect
-from bnconform.conformance.systematic import Tally, signed_errors
 from bnconform.conformance.topic import topic_of_case
 from bnconform.conformance.variant import VariantKind
 from bnconform.conformance.verdict import Conforms, Diverges, Judgement

@@ -13,10 +13,9 @@ from functools import partial
 import numpy as np
 
 from .case import Case
+from .cases.fills import Inputs
 from .contract import Quantity
-from .doubledouble import DoubleDouble
-from .exact import Rational, within_range
-from .expectation import (
+from .expecting.expectation import (
     EXACT_DECAYS,
     Conventions,
     Expectation,
@@ -24,8 +23,9 @@ from .expectation import (
     NumberSystem,
     is_exact_lane,
 )
-from .expecter_variants import EXPECTERS
-from .fills import Inputs
+from .expecting.expecter_variants import EXPECTERS
+from .numbers.doubledouble import DoubleDouble
+from .numbers.exact import Rational, within_range
 
 __all__ = [
     "EXACT_DECAYS",

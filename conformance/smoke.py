@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .case import Case, FillKind
-from .case_space import Demand, draw_case, draw_signature
+from .cases.case_space import Demand, draw_case, draw_signature
+from .cases.demands import DEMANDS
+from .cases.plan import Stream
 from .contract import Adapter, Answered, Capabilities, Outcome, Quantity, Unsupported
-from .demands import DEMANDS
 from .engine.campaign import Subject, make_trial
 from .engine.process import Question, SubjectProcess
 from .engine.recording import describe
-from .judge import judge
-from .plan import Stream
+from .judging.judge import judge
 from .verdict import Conforms, Judgement, NotSupported
 
 LIMIT = 120.0

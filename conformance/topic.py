@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .case import Case
+from .cases.malformed import Probe
 from .experiments.experiment import Experiment
-from .known import case_facts
-from .malformed import Probe
+from .known.divergences import case_facts
 
 Rank = tuple[int, int, int, str]
 """Order from simple to complicated."""

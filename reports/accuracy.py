@@ -7,7 +7,7 @@ from collections import Counter
 import pandas as pd
 
 from bnconform.conformance.formats import DType
-from bnconform.conformance.grades import Grade, grade_of, is_graded, report_of
+from bnconform.conformance.judging.grades import Grade, grade_of, is_graded, report_of
 from bnconform.reports.columns import FRAMES, documented, rows
 
 

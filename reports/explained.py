@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from bnconform.conformance.row_causes import facts_of
+from bnconform.conformance.explanation.row_causes import facts_of
 from bnconform.reports.columns import rows
 from bnconform.reports.errors import RunFormatError
 

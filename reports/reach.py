@@ -13,14 +13,9 @@ from typing import Any
 import pandas as pd
 
 from bnconform.conformance.case import Case, FillKind, InvalidCaseError
+from bnconform.conformance.cases.corners import EXPERIMENTS, INPUTS_KEPT, MALFORMED_CALLS, RUN_AGAIN
 from bnconform.conformance.contract import Quantity
-from bnconform.conformance.corners import (
-    EXPERIMENTS,
-    INPUTS_KEPT,
-    MALFORMED_CALLS,
-    RUN_AGAIN,
-)
-from bnconform.conformance.evidence import clause_for
+from bnconform.conformance.judging.evidence import clause_for
 from bnconform.conformance.record import VerdictKind
 from bnconform.reports.columns import rows
 

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from bnconform.conformance.case import FillKind, Mode
+from bnconform.conformance.cases.corners import BESIDES, CORNERS
 from bnconform.conformance.clauses import Clause, Level
-from bnconform.conformance.corners import BESIDES, CORNERS
 from bnconform.conformance.formats import DType
 from bnconform.conformance.record import VerdictKind
 from bnconform.reports.columns import documented, rows

@@ -1,7 +1,7 @@
 """Layers with their state, as their frameworks' users handle them: train, save, load, freeze.
 
 A module for each framework wraps the framework's own layer object; what a wrapper offers is in
-``conformance/sequences.py``.
+``conformance/sequences/model.py``.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..cases.fills import Inputs
+from ..cases.malformed import MalformedCall
 from ..contract import (
     Answered,
     Array,
@@ -25,9 +27,7 @@ from ..contract import (
     Raised,
 )
 from ..experiments.experiment import Experiment
-from ..fills import Inputs
-from ..judge import Trial
-from ..malformed import MalformedCall
+from ..judging.judge import Trial
 from ..record import UNEXPECTED, Record
 from ..reference import Expectation
 from ..topic import Rank, Topic

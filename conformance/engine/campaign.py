@@ -17,14 +17,14 @@ from typing import Any
 import pandas as pd
 
 from ..case import Case
+from ..cases.malformed import Probe
+from ..cases.plan import plan_cases
 from ..contract import Unsupported
 from ..explanation.names import Kind
-from ..judge import judge_unsupported
-from ..judge_malformed import judge_not_asked, why_not_asked
-from ..known import KnownDivergence, stale
-from ..known_scope import over_broad
-from ..malformed import Probe
-from ..plan import plan_cases
+from ..judging.judge import judge_unsupported
+from ..judging.judge_malformed import judge_not_asked, why_not_asked
+from ..known.divergences import KnownDivergence, stale
+from ..known.scope import over_broad
 from ..record import Record
 from ..topic import topic_of_case, topic_of_probe
 from .bundles import Bundles

@@ -21,8 +21,8 @@ from ..explanation.attribution import attribute
 from ..explanation.explanation import Explanation, Witness
 from ..explanation.names import Kind
 from ..explanation.scope import meets
-from ..judge import judge
-from ..known import case_facts
+from ..judging.judge import judge
+from ..known.divergences import case_facts
 from ..record import UNEXPECTED
 from ..topic import topic_of_case
 from .bundles import bundle_id

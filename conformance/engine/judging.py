@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..case import Case
+from ..cases.fills import make_inputs
+from ..cases.malformed import MalformedCall, Probe, make_call
 from ..contract import Adapter, Observation, Outcome
 from ..experiments.experiment import Experiment
-from ..fills import make_inputs
-from ..judge import Trial, judge
-from ..judge_experiment import judge_experiment
-from ..judge_malformed import judge_malformed
-from ..malformed import MalformedCall, Probe, make_call
+from ..judging.judge import Trial, judge
+from ..judging.judge_experiment import judge_experiment
+from ..judging.judge_malformed import judge_malformed
 from ..reference import Conventions, expect
 from ..topic import Topic, topic_of_case, topic_of_experiment, topic_of_probe
 from ..verdict import Judgement

@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from ..clauses import CLAUSES
-from ..known import KnownDivergence
+from ..known.divergences import KnownDivergence
 from .loading import capabilities_to_dict, dialect_to_dict
 from .run_directory import RUN_FORMAT
 from .units import Request, Subject, other_topics

@@ -19,8 +19,8 @@ from typing import Any, Generic, Self, TypeVar
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from ..case import Case
+from ..cases.malformed import Probe
 from ..contract import Crashed, Hung, Observation, Outcome, Raised
-from ..malformed import Probe
 from .loading import Target
 from .worker import (
     Described,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from ..contract import Answered, Observation, Observed, Outcome, Raised
-from ..known import KnownDivergence
+from ..known.divergences import KnownDivergence
 from ..record import Record, VerdictKind
 from ..topic import Topic
 from ..verdict import (

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ..case import Case
-from ..corners import corners_of
+from ..cases.corners import corners_of
 from ..record import UNEXPECTED, Record
 from ..topic import Topic
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from ..case import Case
+from ..cases.malformed import PROBES, Probe
+from ..cases.plan import Profile
 from ..contract import Adapter
 from ..experiments.experiment import Experiment
 from ..experiments.registry import EXPERIMENTS
-from ..malformed import PROBES, Probe
-from ..plan import Profile
 from ..topic import Topic, topic_of_experiment, topic_of_probe
 from .loading import AdapterError, Target
 from .process import SubjectProcess

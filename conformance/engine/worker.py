@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from ..case import Case, Mode
+from ..cases.fills import Inputs, StepInputs, make_inputs
+from ..cases.malformed import Probe, make_call
 from ..contract import (
     Adapter,
     Answer,
@@ -35,8 +37,6 @@ from ..contract import (
     VariantLayer,
 )
 from ..experiments.registry import EXPERIMENTS
-from ..fills import Inputs, StepInputs, make_inputs
-from ..malformed import Probe, make_call
 from .loading import Target, load_class
 
 OUTPUT_LIMIT = 4000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..contract import Array
-from ..expectation import Expectation
+from ..expecting.expectation import Expectation
 from .experiment import Experiment
 from .parts import SETTINGS, Call, exact, float32, images, mean_of, variance_of
 

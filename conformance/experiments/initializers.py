@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ..expectation import Expectation
+from ..expecting.expectation import Expectation
 from .experiment import Experiment
 from .parts import SETTINGS, exact, float32, images
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..doubledouble import DoubleDouble
-from ..expectation import Expectation, expectation
+from ..expecting.expectation import Expectation, expectation
+from ..numbers.doubledouble import DoubleDouble
 from .experiment import Experiment
 from .parts import FLOAT32, SETTINGS, Call, exact, float32, images, mean_of, variance_of
 

@@ -23,9 +23,9 @@ from ..bounds import (
 )
 from ..contract import Array
 from ..dialect import VarianceAlgorithm
-from ..doubledouble import DoubleDouble
-from ..expectation import Expectation, expectation
+from ..expecting.expectation import Expectation, expectation
 from ..formats import FORMATS, DType
+from ..numbers.doubledouble import DoubleDouble
 from ..spec import (
     batch_mean,
     biased_variance,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..doubledouble import DoubleDouble
-from ..expectation import Expectation
+from ..expecting.expectation import Expectation
+from ..numbers.doubledouble import DoubleDouble
 from ..spec import update_running_mean, update_running_var
 from .experiment import Experiment
 from .parts import MOMENTUM, SETTINGS, Call, exact, float32, images, mean_of

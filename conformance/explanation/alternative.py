@@ -12,13 +12,13 @@ import numpy as np
 
 from .. import spec
 from ..case import Case
+from ..cases.fills import Inputs
 from ..contract import GRADIENTS, RUNNING_STATISTICS, Quantity
-from ..doubledouble import DoubleDouble
-from ..expectation import Conventions, Expected
-from ..expecter import Expecter
-from ..expecter_variants import EXPECTERS
-from ..fills import Inputs
+from ..expecting.expectation import Conventions, Expected
+from ..expecting.expecter import Expecter
+from ..expecting.expecter_variants import EXPECTERS
 from ..formats import DType
+from ..numbers.doubledouble import DoubleDouble
 from .names import Why
 from .single import Single
 

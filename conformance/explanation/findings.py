@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from ..case import Case
+from ..cases.fills import Inputs, make_inputs
 from ..contract import Adapter, Quantity
-from ..expectation import Conventions
-from ..fills import Inputs, make_inputs
-from ..known import case_facts
+from ..expecting.expectation import Conventions
+from ..known.divergences import case_facts
 from ..verdict import Cause, Conforms, Diverges, Judgement
 from .explanation import Explanation, Witness
 from .names import Kind

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..compare import compare
 from ..contract import Answer, Answered, Array, Quantity
-from ..expectation import Expectation, Expected
+from ..expecting.expectation import Expectation, Expected
+from ..judging.compare import compare
 from ..verdict import Conforms, Diverges
 from .alternative import Alternative
 from .catalogue import ALTERNATIVES

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..case import Case, Mode
+from ..cases.fills import Inputs
 from ..contract import Parameters, Quantity
-from ..expectation import Conventions
-from ..fills import Inputs
+from ..expecting.expectation import Conventions
 from ..formats import DType
 from ..variant import PLAIN, VariantKind
 

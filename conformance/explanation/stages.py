@@ -16,9 +16,9 @@ import numpy as np
 from .. import spec
 from ..bounds import Float64
 from ..case import Case, Mode
+from ..cases.fills import Inputs, StepInputs
 from ..contract import RUNNING_STATISTICS, Answer, Quantity, Step
-from ..expectation import Expectation, Expected
-from ..fills import Inputs, StepInputs
+from ..expecting.expectation import Expectation, Expected
 from .names import Stage
 
 SLACK = 8.0

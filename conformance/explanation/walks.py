@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..batch import Batch
 from ..bounds import Float64, Statistics, Upstream
 from ..case import Mode
+from ..cases.fills import StepInputs
 from ..contract import Quantity
-from ..expectation import Number, rearranged
-from ..expecter import Expectations, Expecter
-from ..fills import StepInputs
-from ..running_state import State
+from ..expecting.batch import Batch
+from ..expecting.expectation import Number, rearranged
+from ..expecting.expecter import Expectations, Expecter
+from ..expecting.running_state import State
 
 # Other statistics.
 

@@ -9,16 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..batch import Batch
 from ..bounds import Float64, Statistics, Upstream
 from ..case import Case
+from ..cases.fills import StepInputs
 from ..contract import Parameters, Quantity
 from ..dialect import VarianceAlgorithm
-from ..doubledouble import DoubleDouble
-from ..expectation import Conventions, Expectation, Number, NumberSystem
-from ..expecter import Expectations, Expecter
-from ..fills import StepInputs
+from ..expecting.batch import Batch
+from ..expecting.expectation import Conventions, Expectation, Number, NumberSystem
+from ..expecting.expecter import Expectations, Expecter
 from ..formats import FORMATS, DType, Format, compute_format
+from ..numbers.doubledouble import DoubleDouble
 from .walks import Seen
 
 

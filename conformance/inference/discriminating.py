@@ -17,7 +17,7 @@ import numpy as np
 
 from ..case import Case
 from ..contract import Answered, Outcome, Quantity, Unsupported
-from ..expectation import Expectation, Expected
+from ..expecting.expectation import Expectation, Expected
 from ..verdict import CALL
 from .hypothesis import Hypothesis, each_expectation
 from .interrogation import HALF, Interrogation, Misfit

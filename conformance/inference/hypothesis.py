@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from ..case import Case
+from ..cases.fills import Inputs
 from ..contract import Quantity
 from ..dialect import (
     Arithmetic,
@@ -22,8 +23,7 @@ from ..dialect import (
     TrainingStatistics,
     VarianceAlgorithm,
 )
-from ..expectation import Conventions, Expectation, Expected
-from ..fills import Inputs
+from ..expecting.expectation import Conventions, Expectation, Expected
 from ..reference import expect
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from ..case import Case, Mode
 from ..contract import RUNNING_STATISTICS, Answered, Capabilities, Outcome, Quantity, Raised
 from ..dialect import Arithmetic, Averaging, Dialect, Policy
-from ..expectation import Expected
+from ..expecting.expectation import Expected
 from ..verdict import CALL
 from . import candidates
 from .discriminating import Discrimination, Unexplained

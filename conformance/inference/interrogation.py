@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..case import Case
-from ..compare import compare
+from ..cases.fills import Inputs, make_inputs
 from ..contract import Answered, Array, Capabilities, Outcome, Quantity
-from ..expectation import Expected
-from ..fills import Inputs, make_inputs
+from ..expecting.expectation import Expected
 from ..formats import DType
+from ..judging.compare import compare
 from ..verdict import Conforms, Diverges
 from .hypothesis import Hypothesis, each_expectation
 

@@ -26,7 +26,7 @@ from ..dialect import (
     VarianceAlgorithm,
 )
 from ..engine.run_directory import RunDirectoryError, write_atomically, write_json
-from ..expectation import Conventions
+from ..expecting.expectation import Conventions
 from .checking import check_script
 from .rendering import NoScriptError, render_script
 

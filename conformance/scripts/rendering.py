@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..case import Mode
 from ..clauses import clause
 from ..contract import Array
-from ..expectation import Conventions
+from ..expecting.expectation import Conventions
 from ..variant import Ghost, Renorm, Synchronized, VariantKind
 from ..verdict import CALL
 from .data import data_source, extra_names, form_source, formula_source, wanted_source

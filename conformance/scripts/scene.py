@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from ..case import Case, Mode
+from ..cases.fills import StepInputs, make_inputs
+from ..cases.malformed import MalformedCall, Probe, make_call
 from ..clauses import Clause, clause
 from ..contract import GRADIENTS, RUNNING_STATISTICS, Array, Parameters, Quantity
 from ..dialect import Averaging, FrozenPolicy, RunningVariance, TrainingStatistics
-from ..expectation import Conventions, Expectation, Expected
-from ..fills import StepInputs, make_inputs
+from ..expecting.expectation import Conventions, Expectation, Expected
 from ..formats import DType
 from ..malformation import Malformation
-from ..malformed import MalformedCall, Probe, make_call
 from ..reference import expect
 from ..variant import VariantKind
 from ..verdict import CALL, Cause

@@ -13,7 +13,7 @@ from ..engine.judging import judged_case
 from ..engine.process import Question, SubjectProcess
 from ..engine.recording import KnownTally, SubjectInfo, make_records
 from ..engine.units import Subject
-from ..known import KnownDivergence
+from ..known.divergences import KnownDivergence
 from ..record import Record
 from .signature import Signature, signatures_of
 

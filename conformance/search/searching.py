@@ -20,12 +20,12 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 
 from ..case import Case, FillKind
-from ..case_space import Demand, draw_case
-from ..case_space import Signature as StaticSignature
-from ..demands import DEMANDS
-from ..plan import Stream, plan_signatures
+from ..cases.case_space import Demand, draw_case
+from ..cases.case_space import Signature as StaticSignature
+from ..cases.demands import DEMANDS
+from ..cases.plan import Stream, plan_signatures
+from ..cases.strategies import cases_of
 from ..record import Record
-from ..strategies import cases_of
 from .examining import Examination, Examiner
 from .signature import Signature
 from .simplicity import complexity

@@ -13,7 +13,7 @@ from dataclasses import MISSING, fields, replace
 from typing import Any, TypeAlias
 
 from ..case import Case, Fill, FillKind, InvalidCaseError, Layout, Mode
-from ..case_space import EPSILONS, WIDE_OFFSETS, Signature, fill_kinds
+from ..cases.case_space import EPSILONS, WIDE_OFFSETS, Signature, fill_kinds
 from ..formats import DType
 from ..variant import PLAIN, Adjusted, Ghost, Hidden, Masked, Renorm, Synchronized, Variant
 

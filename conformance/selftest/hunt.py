@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..case import Case
+from ..cases.fills import Inputs, make_inputs
 from ..contract import Adapter
 from ..engine.campaign import REPEAT_EVERY
 from ..engine.process import Question, SubjectProcess
 from ..explanation.explanation import Explanation, Witness
 from ..explanation.names import Kind
-from ..fills import Inputs, make_inputs
-from ..judge import Trial, judge
+from ..judging.judge import Trial, judge
 from ..reference import Conventions, Expected, expect
 from ..verdict import Conforms, Judgement, NotSupported
 from .planted import Planted

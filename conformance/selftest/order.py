@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from ..case import Case
-from ..corners import corners_of
-from ..known import case_facts
+from ..cases.corners import corners_of
+from ..known.divergences import case_facts
 
 _FACTS = (
     "rank", "dtype", "fill", "mode", "layouts", "steps", "epsilon", "decay", "smallest_count",

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from ..contract import Adapter
 from ..engine.loading import Target
-from ..known import WHERE_FIELDS
+from ..known.divergences import WHERE_FIELDS
 
 
 class Form(StrEnum):

@@ -9,9 +9,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from ..case import Case
+from ..cases.plan import PROFILES, plan_cases
 from ..contract import Adapter
 from ..explanation.explanation import Explanation, Witness
-from ..plan import PROFILES, plan_cases
 from .hunt import Attribute, Hunted, hunt
 from .order import diverse_first
 from .planted import Planted

@@ -12,7 +12,6 @@ from enum import StrEnum
 
 import numpy as np
 
-from ..compare import compare, ulp
 from ..contract import Answered, Array, Outcome, Quantity, Step
 from ..dialect import (
     Averaging,
@@ -29,7 +28,8 @@ from ..dialect import (
 from ..engine.loading import Target, load_class
 from ..engine.recording import describe
 from ..formats import DType, Format
-from ..judge import Trial, judge
+from ..judging.compare import compare, ulp
+from ..judging.judge import Trial, judge
 from ..reference import Conventions, Expectation, expect
 from ..verdict import CALL, Conforms, Diverges, Measure, NotSupported, Verdict
 from .asking import answers

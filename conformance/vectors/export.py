@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from ..case import Case, Layout, Mode
+from ..cases.fills import Float64, Inputs, make_inputs
+from ..cases.plan import PROFILES, draw_cases
 from ..contract import Array, Quantity
 from ..dialect import Averaging, RunningVariance, TrainingStatistics
-from ..fills import Float64, Inputs, make_inputs
 from ..formats import DType
-from ..plan import PROFILES, draw_cases
 from ..reference import Conventions, Expectation, expect
 from ..variant import PLAIN
 from .format import MODES, NEEDS, VECTOR_FORMAT, Vector, VectorFile, VectorInputs

@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 
 from ..case import Case, Fill, FillKind, Layout, Mode
+from ..cases.fills import Float64, Inputs, StepInputs
 from ..contract import Array, Parameters, Quantity
 from ..dialect import RunningVariance
-from ..fills import Float64, Inputs, StepInputs
 from ..formats import FORMATS, DType, compute_format
 
 VECTOR_FORMAT = "bn-vectors/1"

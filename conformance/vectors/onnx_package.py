@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..case import Mode
+from ..cases.fills import Float64
 from ..contract import Array, Quantity
 from ..dialect import RunningVariance
-from ..fills import Float64
 from ..formats import NUMPY_DTYPES, DType
 from .format import Vector, VectorFile, VectorInputs, input_format
 

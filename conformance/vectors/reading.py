@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..case import Mode
+from ..cases.fills import Float64
 from ..contract import Array, Quantity
 from ..dialect import RunningVariance
-from ..fills import Float64
 from ..formats import FORMATS, DType, Format
 from .document import Constant, Document, Node, NotJSONError, Problem, shown
 from .format import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bnconform.conformance.formats import DType
-from bnconform.conformance.grades import LAMBDA, MEANINGS, SHARE
+from bnconform.conformance.judging.grades import LAMBDA, MEANINGS, SHARE
 from bnconform.reports.columns import rows
 from bnconform.reports.pages import Cell, Facts, Page, Paragraph, Section, Table
 from bnconform.reports.views.report import OVERVIEW, Report, entry_link

@@ -18,6 +18,7 @@ import pytest
 
 from bnconform.adapters import REGISTRY
 from bnconform.clause_texts import Failure, failure_text
+from bnconform.conformance.cases.plan import PROFILES
 from bnconform.conformance.clauses import CLAUSES, Clause, Level
 from bnconform.conformance.contract import Adapter
 from bnconform.conformance.engine.campaign import (
@@ -28,8 +29,7 @@ from bnconform.conformance.engine.campaign import (
 )
 from bnconform.conformance.engine.loading import AdapterError, Target, load_class
 from bnconform.conformance.engine.run_directory import RunDirectory
-from bnconform.conformance.known import load_known
-from bnconform.conformance.plan import PROFILES
+from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.record import UNEXPECTED, VerdictKind
 
 _UNEXPECTED = frozenset(kind.value for kind in UNEXPECTED)

@@ -124,7 +124,7 @@ def _way_back(subject: Subject, case: Case) -> str:
     call = "infer" if case.mode is Mode.INFERENCE else "train"
     lines = [
         "from bnconform.conformance.case import Case",
-        "from bnconform.conformance.fills import make_inputs",
+        "from bnconform.conformance.cases.fills import make_inputs",
         *load,
         f"case = Case.from_json({case.to_json()!r})",
         "inputs = make_inputs(case)",

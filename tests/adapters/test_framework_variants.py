@@ -32,7 +32,7 @@ _REPLICAS = """
 import json, types
 from bnconform.adapters.flax_linen import FlaxLinen
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
-from bnconform.conformance.fills import make_inputs
+from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.formats import DType
 from bnconform.conformance.variant import Synchronized
 

@@ -22,6 +22,7 @@ from bnconform.adapters.equinox_layer import EquinoxBatch, EquinoxEma
 from bnconform.adapters.haiku_layer import HaikuBatchNorm
 from bnconform.conformance import spec
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import StepInputs, make_inputs
 from bnconform.conformance.contract import (
     Answered,
     Array,
@@ -32,7 +33,6 @@ from bnconform.conformance.contract import (
 )
 from bnconform.conformance.engine.loading import Target
 from bnconform.conformance.engine.process import Question, SubjectProcess
-from bnconform.conformance.fills import StepInputs, make_inputs
 from bnconform.conformance.formats import FORMATS, DType
 from bnconform.conformance.variant import Synchronized, Untracked
 
@@ -357,7 +357,7 @@ def test_a_haiku_layer_that_tracks_nothing_updates_no_average() -> None:
     found = _printed_by(
         f"from {HaikuBatchNorm.__module__} import {HaikuBatchNorm.__name__} as Adapter\n"
         "from bnconform.conformance.case import Case\n"
-        "from bnconform.conformance.fills import make_inputs\n"
+        "from bnconform.conformance.cases.fills import make_inputs\n"
         f"case = Case.from_json({CASES['nothing tracked'].to_json()!r})\n"
         "inputs = make_inputs(case)\n"
         "layer = Adapter().build(case, inputs.parameters)\n"
@@ -374,7 +374,7 @@ def test_other_scalars_compile_nothing_new(subject: Subject) -> None:
         f"from {subject.__module__} import {subject.__name__} as Adapter\n"
         "from dataclasses import replace\n"
         "from bnconform.conformance.case import Case\n"
-        "from bnconform.conformance.fills import make_inputs\n"
+        "from bnconform.conformance.cases.fills import make_inputs\n"
         f"case, adapter = Case.from_json({_MATRIX.to_json()!r}), Adapter()\n"
         "sizes = []\n"
         "for epsilon, decay in [(1e-3, 0.5), (1e-5, 0.9), (0.1, 0.99)]:\n"

@@ -18,7 +18,7 @@ from bnconform.adapters.keras_experiments import NAMES, observe
 from bnconform.adapters.keras_layer import KerasJax, KerasTensorflow, KerasTorch
 from bnconform.conformance.contract import Observed
 from bnconform.conformance.experiments.registry import ALL, EXPERIMENTS
-from bnconform.conformance.judge_experiment import judge_experiment
+from bnconform.conformance.judging.judge_experiment import judge_experiment
 from bnconform.conformance.verdict import Conforms
 
 Found: TypeAlias = dict[str, Any]

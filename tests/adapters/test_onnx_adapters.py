@@ -22,10 +22,10 @@ from bnconform.adapters.onnx_model import batch_norm_model
 from bnconform.adapters.onnx_reference import OnnxReference, OnnxReferenceOpset9
 from bnconform.adapters.onnx_runtime import OnnxRuntime, OnnxRuntimeOpset7, OnnxRuntimeOpset9
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.contract import Answered, Array, Outcome, Step, Unsupported
 from bnconform.conformance.engine.loading import Target
 from bnconform.conformance.engine.process import Question, SubjectProcess
-from bnconform.conformance.fills import make_inputs
 from bnconform.conformance.formats import FORMATS, DType, compute_format
 
 Subject: TypeAlias = type[OnnxRuntime | OnnxReference]

@@ -25,9 +25,9 @@ from bnconform.adapters.tf_fused import TfFused
 from bnconform.adapters.tf_layers import TfLayersFused, TfLayersUnfused
 from bnconform.adapters.tf_nn import TfNn
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.contract import Array, Parameters, Quantity, Step
 from bnconform.conformance.dialect import RunningVariance
-from bnconform.conformance.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.formats import FORMATS, DType, compute_format
 
 Answers: TypeAlias = dict[str, Any]

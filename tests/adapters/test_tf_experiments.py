@@ -21,7 +21,7 @@ from bnconform.conformance.answers import parameters
 from bnconform.conformance.contract import Observed
 from bnconform.conformance.experiments.experiment import Experiment
 from bnconform.conformance.experiments.registry import ALL
-from bnconform.conformance.judge_experiment import judge_experiment
+from bnconform.conformance.judging.judge_experiment import judge_experiment
 from bnconform.conformance.verdict import Conforms
 
 Found: TypeAlias = dict[str, Any]

@@ -26,6 +26,7 @@ from bnconform.adapters.torch_arrays import to_numpy, to_torch
 from bnconform.adapters.torch_functional import TorchFunctional
 from bnconform.adapters.torch_module import TorchModule
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import StepInputs, make_inputs
 from bnconform.conformance.contract import (
     Answered,
     Array,
@@ -37,7 +38,6 @@ from bnconform.conformance.contract import (
 )
 from bnconform.conformance.engine.loading import Target
 from bnconform.conformance.engine.process import Question, SubjectProcess
-from bnconform.conformance.fills import StepInputs, make_inputs
 from bnconform.conformance.formats import FORMATS, DType, compute_format
 
 Subject: TypeAlias = type[

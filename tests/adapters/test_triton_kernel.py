@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.contract import Array, Step
-from bnconform.conformance.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.formats import FORMATS, DType, compute_format
 
 _BASE = Case(

@@ -24,11 +24,11 @@ from bnconform.adapters.torch_functional import TorchFunctional
 from bnconform.adapters.torch_module import TorchModule
 from bnconform.conformance import spec
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.contract import Answered, Array, Outcome, Step, Unsupported
 from bnconform.conformance.dialect import RunningVariance
 from bnconform.conformance.engine.loading import Target
 from bnconform.conformance.engine.process import Question, SubjectProcess
-from bnconform.conformance.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.formats import FORMATS, DType, compute_format
 from bnconform.conformance.variant import (
     PLAIN,

@@ -17,8 +17,8 @@ import numpy as np
 
 from bnconform.adapters.gpu_kernel.adapter import TritonKernel
 from bnconform.conformance.case import Case, Mode
+from bnconform.conformance.cases.fills import Inputs, make_inputs
 from bnconform.conformance.contract import Step
-from bnconform.conformance.fills import Inputs, make_inputs
 
 LAUNCHES = {
     "float32, channels first": ("float32", (32, 64, 28, 28), True, False),

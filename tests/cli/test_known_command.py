@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bnconform.cli.app import app
-from bnconform.conformance.known import load_known
+from bnconform.conformance.known.divergences import load_known
 
 NAME = "faulty-unbiased-running-variance-unbiased"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from bnconform.conformance import spec
-from bnconform.conformance.doubledouble import DoubleDouble
+from bnconform.conformance.numbers.doubledouble import DoubleDouble
 
 Float64 = npt.NDArray[np.float64]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.contract import (
     RUNNING_STATISTICS,
     Answer,
@@ -20,9 +21,8 @@ from bnconform.conformance.contract import (
     Step,
 )
 from bnconform.conformance.dialect import Claim, Dialect
-from bnconform.conformance.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.formats import FORMATS, DType, compute_format
-from bnconform.conformance.judge import Trial
+from bnconform.conformance.judging.judge import Trial
 from bnconform.conformance.reference import Conventions, Expectation, expect
 
 PLAIN = Case(

@@ -7,7 +7,7 @@ from typing import Any
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.contract import Answer, Array, Outcome
-from bnconform.conformance.judge import Trial, judge
+from bnconform.conformance.judging.judge import Trial, judge
 from bnconform.conformance.verdict import CALL, Conforms, Diverges, Judgement
 
 from .cases import dialect

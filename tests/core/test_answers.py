@@ -6,8 +6,8 @@ import pytest
 
 from bnconform.conformance import spec
 from bnconform.conformance.answers import Parameter, parameters, questions
+from bnconform.conformance.cases.coverage import cases_per_clause
 from bnconform.conformance.clauses import BY_ID
-from bnconform.conformance.coverage import cases_per_clause
 
 SIGNATURE = (
     "inputs", "axis", "momentum", "epsilon", "center", "scale", "beta_initializer",

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from bnconform.conformance.case import FillKind
-from bnconform.conformance.case_space import draw_case, draw_signature
-from bnconform.conformance.compare import compare
+from bnconform.conformance.cases.case_space import draw_case, draw_signature
+from bnconform.conformance.cases.demands import DEMANDS
+from bnconform.conformance.cases.fills import make_inputs
+from bnconform.conformance.cases.plan import Stream
 from bnconform.conformance.contract import Quantity
-from bnconform.conformance.demands import DEMANDS
-from bnconform.conformance.exact import Rational
-from bnconform.conformance.expectation import Expectation
-from bnconform.conformance.fills import make_inputs
+from bnconform.conformance.expecting.expectation import Expectation
 from bnconform.conformance.formats import DType
-from bnconform.conformance.plan import Stream
+from bnconform.conformance.judging.compare import compare
+from bnconform.conformance.numbers.exact import Rational
 from bnconform.conformance.reference import expect
 from bnconform.conformance.verdict import Conforms, Diverges
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnconform.conformance.compare import compare
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.dialect import RunningVariance, VarianceAlgorithm
 from bnconform.conformance.formats import DType
+from bnconform.conformance.judging.compare import compare
 from bnconform.conformance.reference import expect
 from bnconform.conformance.verdict import Cause, Diverges
 

@@ -13,12 +13,12 @@ import pytest
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Mode
-from bnconform.conformance.compare import compare
+from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.contract import Answer, Quantity
 from bnconform.conformance.dialect import HalfGradient, Policy, RunningVariance, VarianceAlgorithm
 from bnconform.conformance.formats import FORMATS, DType
-from bnconform.conformance.judge import judge
-from bnconform.conformance.plan import PROFILES, plan_cases
+from bnconform.conformance.judging.compare import compare
+from bnconform.conformance.judging.judge import judge
 from bnconform.conformance.reference import Expected, expect
 from bnconform.conformance.verdict import Conforms, Diverges, Measure
 

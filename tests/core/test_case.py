@@ -17,8 +17,8 @@ from bnconform.conformance.case import (
     Layout,
     Mode,
 )
+from bnconform.conformance.cases.strategies import cases
 from bnconform.conformance.formats import DType
-from bnconform.conformance.strategies import cases
 
 from .cases import PLAIN, fill, plain
 

@@ -18,7 +18,7 @@ from bnconform.conformance.clauses import (
     clause,
 )
 from bnconform.conformance.contract import GRADIENTS, RUNNING_STATISTICS, Quantity
-from bnconform.conformance.evidence import clause_for
+from bnconform.conformance.judging.evidence import clause_for
 
 from .cases import fill, plain
 

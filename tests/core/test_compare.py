@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bnconform.conformance.compare import compare, identical, ulp
-from bnconform.conformance.doubledouble import DoubleDouble
 from bnconform.conformance.formats import FORMATS, DType
+from bnconform.conformance.judging.compare import compare, identical, ulp
+from bnconform.conformance.numbers.doubledouble import DoubleDouble
 from bnconform.conformance.reference import Expectation
 from bnconform.conformance.verdict import Cause, Conforms, Diverges, Measure, Verdict
 

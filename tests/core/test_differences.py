@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bnconform.conformance import spec
-from bnconform.conformance.exact import Rational, root
+from bnconform.conformance.numbers.exact import Rational, root
 
 Forward = Callable[[Sequence[Fraction], Fraction, Fraction], list[Fraction]]
 

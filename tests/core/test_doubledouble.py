@@ -14,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from bnconform.conformance.doubledouble import DoubleDouble, two_product, two_sum
+from bnconform.conformance.numbers.doubledouble import DoubleDouble, two_product, two_sum
 
 ENOUGH = Fraction(1, 2**103)
 """The relative error that the module promises for one operation."""

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnconform.conformance import spec
-from bnconform.conformance.doubledouble import DoubleDouble
-from bnconform.conformance.exact import (
+from bnconform.conformance.numbers.doubledouble import DoubleDouble
+from bnconform.conformance.numbers.exact import (
     SQRT_BITS,
     Rational,
     arbitrate,

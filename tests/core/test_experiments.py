@@ -12,7 +12,7 @@ from bnconform.conformance.clauses import BY_ID
 from bnconform.conformance.contract import Array, Observed
 from bnconform.conformance.experiments.experiment import Experiment
 from bnconform.conformance.experiments.registry import ALL, EXPERIMENTS
-from bnconform.conformance.judge_experiment import judge_experiment
+from bnconform.conformance.judging.judge_experiment import judge_experiment
 from bnconform.conformance.verdict import Cause, Conforms, Diverges
 
 MISTAKES: dict[tuple[str, str], tuple[str, object]] = {

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnconform.conformance.case import Case, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import Inputs, make_inputs, with_layout
 from bnconform.conformance.contract import Array
-from bnconform.conformance.fills import Inputs, make_inputs, with_layout
 from bnconform.conformance.formats import FORMATS, DType, compute_format
 
 from .cases import fill, plain

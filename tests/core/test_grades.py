@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bnconform.conformance.bounds import sum_length
-from bnconform.conformance.grades import (
+from bnconform.conformance.judging.grades import (
     MEANINGS,
     Grade,
     grade_of,

@@ -15,7 +15,7 @@ from bnconform.conformance.contract import (
     Quantity,
 )
 from bnconform.conformance.dialect import FrozenPolicy
-from bnconform.conformance.judge import judge
+from bnconform.conformance.judging.judge import judge
 from bnconform.conformance.verdict import (
     CALL,
     Cause,

@@ -8,7 +8,7 @@ import pytest
 
 from bnconform.conformance.contract import Raised
 from bnconform.conformance.dialect import Policy
-from bnconform.conformance.judge import rejection_behaviour
+from bnconform.conformance.judging.judge import rejection_behaviour
 from bnconform.conformance.verdict import Behaviour
 
 from .cases import answered, make_trial, perfect_answer, plain

@@ -8,9 +8,9 @@ import pytest
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case, FillKind
+from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.dialect import Averaging, Dialect, TrainingStatistics
-from bnconform.conformance.fills import make_inputs
-from bnconform.conformance.judge import Trial, judge
+from bnconform.conformance.judging.judge import Trial, judge
 from bnconform.conformance.reference import Conventions, expect
 
 from .cases import answered, dialect, fill, perfect_answer, plain

@@ -15,7 +15,7 @@ from bnconform.conformance.contract import (
 )
 from bnconform.conformance.experiments.experiment import Experiment
 from bnconform.conformance.experiments.parts import exact
-from bnconform.conformance.judge_experiment import judge_experiment
+from bnconform.conformance.judging.judge_experiment import judge_experiment
 from bnconform.conformance.verdict import (
     CALL,
     Cause,

@@ -9,7 +9,7 @@ import pytest
 
 from bnconform.conformance.case import FillKind
 from bnconform.conformance.contract import Answer, Quantity
-from bnconform.conformance.judge import Trial, judge
+from bnconform.conformance.judging.judge import Trial, judge
 from bnconform.conformance.verdict import Cause, Conforms, Diverges, Judgement
 
 from .cases import answered, dialect, fill, make_trial, perfect_answer, plain

@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 
 from bnconform.conformance.case import Case
+from bnconform.conformance.explanation.row_causes import causes_of_rows, facts_of
 from bnconform.conformance.formats import DType
-from bnconform.conformance.known import (
+from bnconform.conformance.known.divergences import (
     KnownDivergence,
     KnownDivergenceError,
     load_known,
     parse_known,
 )
-from bnconform.conformance.known_entry import (
+from bnconform.conformance.known.entry import (
     Divergence,
     EntryError,
     Measured,
@@ -29,7 +30,7 @@ from bnconform.conformance.known_entry import (
     meant_rows,
     version_range,
 )
-from bnconform.conformance.known_scope import (
+from bnconform.conformance.known.scope import (
     Reach,
     advice,
     covered,
@@ -38,9 +39,8 @@ from bnconform.conformance.known_scope import (
     over_broad,
     reaches,
 )
-from bnconform.conformance.known_text import append_entry, entry_text
+from bnconform.conformance.known.text import append_entry, entry_text
 from bnconform.conformance.record import Record
-from bnconform.conformance.row_causes import causes_of_rows, facts_of
 
 from .cases import plain
 

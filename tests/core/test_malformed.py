@@ -11,6 +11,16 @@ import pytest
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case, Mode
+from bnconform.conformance.cases.fills import make_inputs
+from bnconform.conformance.cases.malformed import (
+    BASES,
+    PROBES,
+    RULES,
+    Meaning,
+    Probe,
+    expected_of,
+    make_call,
+)
 from bnconform.conformance.clauses import BY_ID, Level
 from bnconform.conformance.contract import (
     Answer,
@@ -24,18 +34,8 @@ from bnconform.conformance.contract import (
     Step,
     Unsupported,
 )
-from bnconform.conformance.fills import make_inputs
-from bnconform.conformance.judge_malformed import judge_malformed, why_not_asked
+from bnconform.conformance.judging.judge_malformed import judge_malformed, why_not_asked
 from bnconform.conformance.malformation import Malformation
-from bnconform.conformance.malformed import (
-    BASES,
-    PROBES,
-    RULES,
-    Meaning,
-    Probe,
-    expected_of,
-    make_call,
-)
 from bnconform.conformance.reference import expect
 from bnconform.conformance.verdict import (
     Behaviour,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bnconform.conformance.case import FillKind, Mode
+from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.dialect import (
     FrozenPolicy,
@@ -16,7 +17,6 @@ from bnconform.conformance.dialect import (
     RunningVariance,
     VarianceAlgorithm,
 )
-from bnconform.conformance.fills import make_inputs
 from bnconform.conformance.formats import FORMATS, DType
 from bnconform.conformance.reference import Conventions, Expected, expect, is_exact_lane
 

@@ -40,7 +40,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnconform.conformance import spec
-from bnconform.conformance.doubledouble import DoubleDouble
+from bnconform.conformance.numbers.doubledouble import DoubleDouble
 
 from .batches import (
     AXES,

@@ -40,7 +40,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from bnconform.conformance import spec
-from bnconform.conformance.exact import Rational
+from bnconform.conformance.numbers.exact import Rational
 
 from . import evaluation
 from .evaluation import Setup, make_setup

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from bnconform.conformance import spec
-from bnconform.conformance.doubledouble import DoubleDouble
+from bnconform.conformance.numbers.doubledouble import DoubleDouble
 
 from .exact import Dual, Objects, Surd, by_channel, constant, derivative, surds
 

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnconform.conformance import spec
-from bnconform.conformance.doubledouble import DoubleDouble
-from bnconform.conformance.exact import Rational
+from bnconform.conformance.numbers.doubledouble import DoubleDouble
+from bnconform.conformance.numbers.exact import Rational
 
 from . import evaluation
 from .evaluation import VARIANTS, Setup, make_setup

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bnconform.conformance import spec
-from bnconform.conformance.exact import Rational, root
+from bnconform.conformance.numbers.exact import Rational, root
 
 
 def _numbers(array: Any) -> list[Any]:

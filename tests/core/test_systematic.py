@@ -13,8 +13,8 @@ import pytest
 from bnconform.conformance.case import Case, FillKind, Mode
 from bnconform.conformance.contract import Array, Quantity
 from bnconform.conformance.formats import FORMATS, DType, compute_format
-from bnconform.conformance.judge import Trial
-from bnconform.conformance.systematic import (
+from bnconform.conformance.judging.judge import Trial
+from bnconform.conformance.judging.systematic import (
     Clean,
     Direction,
     Systematic,

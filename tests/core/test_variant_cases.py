@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 
 from bnconform.conformance.case import Case, InvalidCaseError, Mode
+from bnconform.conformance.cases.fills import make_inputs
+from bnconform.conformance.cases.strategies import cases
 from bnconform.conformance.clauses import BY_ID
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.dialect import Averaging, TrainingStatistics
-from bnconform.conformance.evidence import clause_for
-from bnconform.conformance.fills import make_inputs
 from bnconform.conformance.formats import DType
-from bnconform.conformance.strategies import cases
+from bnconform.conformance.judging.evidence import clause_for
 from bnconform.conformance.variant import (
     PLAIN,
     Adjusted,

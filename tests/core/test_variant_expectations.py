@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from bnconform.conformance.case import Case, Mode
+from bnconform.conformance.cases.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.contract import Parameters, Quantity
 from bnconform.conformance.dialect import Averaging, GhostGroups, TrainingStatistics
-from bnconform.conformance.expectation import Conventions, Expected
-from bnconform.conformance.fills import Inputs, StepInputs, make_inputs
+from bnconform.conformance.expecting.expectation import Conventions, Expected
 from bnconform.conformance.formats import DType
 from bnconform.conformance.reference import expect
 from bnconform.conformance.variant import (

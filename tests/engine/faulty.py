@@ -16,12 +16,12 @@ import numpy as np
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case
 from bnconform.conformance.contract import Array, Layer, Parameters, Step, UnsupportedError
-from bnconform.conformance.doubledouble import DoubleDouble
-from bnconform.conformance.expectation import Expectation, expectation
+from bnconform.conformance.expecting.expectation import Expectation, expectation
 from bnconform.conformance.experiments.experiment import Experiment
 from bnconform.conformance.experiments.registry import EXPERIMENTS
 from bnconform.conformance.formats import FORMATS, DType
 from bnconform.conformance.malformation import Malformation
+from bnconform.conformance.numbers.doubledouble import DoubleDouble
 from bnconform.conformance.variant import VariantKind
 
 _calls = itertools.count()

@@ -12,6 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bnconform.conformance.cases.malformed import PROBES
+from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.engine.campaign import (
     Request,
     Subject,
@@ -21,9 +23,7 @@ from bnconform.conformance.engine.campaign import (
 )
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.run_directory import RunDirectoryError
-from bnconform.conformance.known import KnownDivergence, load_known
-from bnconform.conformance.malformed import PROBES
-from bnconform.conformance.plan import PROFILES, plan_cases
+from bnconform.conformance.known.divergences import KnownDivergence, load_known
 
 TODAY = datetime.date(2026, 11, 21)
 REFERENCE = Target.parse("bnconform.adapters.numpy_reference:NumpyReference")

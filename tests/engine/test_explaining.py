@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 
 from bnconform.adapters.miniatures.right import Right
+from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.engine.bundles import bundle_id
 from bnconform.conformance.engine.campaign import Request, describe_subject, run_campaign
 from bnconform.conformance.engine.explaining import EXPLANATIONS, explained_rows
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.explanation.explanation import Explanation
 from bnconform.conformance.explanation.names import Kind, Why
-from bnconform.conformance.plan import PROFILES, plan_cases
 from bnconform.conformance.record import UNEXPECTED
 
 PLANTED = Path(__file__).parents[1] / "explanation" / "planted.py"

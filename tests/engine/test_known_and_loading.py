@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bnconform.conformance.engine.loading import AdapterError, Target, load_class
-from bnconform.conformance.known import KnownDivergenceError, load_known
+from bnconform.conformance.known.divergences import KnownDivergenceError, load_known
 
 ENTRY = """
 [[divergence]]

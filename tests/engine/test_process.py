@@ -8,7 +8,8 @@ import pytest
 from pebble.pool.base_pool import PoolStatus
 
 from bnconform.conformance.case import Case, FillKind, Mode
-from bnconform.conformance.case_space import Demand, draw_case, draw_signature
+from bnconform.conformance.cases.case_space import Demand, draw_case, draw_signature
+from bnconform.conformance.cases.plan import Stream
 from bnconform.conformance.contract import (
     Answered,
     Crashed,
@@ -20,7 +21,6 @@ from bnconform.conformance.contract import (
 )
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
-from bnconform.conformance.plan import Stream
 
 
 def _case(*, marked: bool) -> Case:

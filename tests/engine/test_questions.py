@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bnconform.conformance.cases.malformed import PROBES
+from bnconform.conformance.cases.plan import PROFILES
 from bnconform.conformance.engine.campaign import (
     Request,
     describe_subject,
@@ -20,9 +22,7 @@ from bnconform.conformance.engine.campaign import (
 from bnconform.conformance.engine.loading import AdapterError, Target, load_class
 from bnconform.conformance.engine.run_directory import RunDirectoryError
 from bnconform.conformance.experiments.registry import EXPERIMENTS
-from bnconform.conformance.known import KnownDivergence, load_known
-from bnconform.conformance.malformed import PROBES
-from bnconform.conformance.plan import PROFILES
+from bnconform.conformance.known.divergences import KnownDivergence, load_known
 
 TODAY = datetime.date(2026, 11, 21)
 

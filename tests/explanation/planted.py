@@ -9,12 +9,12 @@ import numpy as np
 
 from bnconform.adapters.miniatures.right import Right
 from bnconform.conformance.case import Case, Mode
+from bnconform.conformance.cases.fills import make_inputs
+from bnconform.conformance.cases.plan import PROFILES, draw_cases
 from bnconform.conformance.contract import Answer, Answered, Array, Step
 from bnconform.conformance.engine.judging import make_trial
 from bnconform.conformance.explanation.explanation import Witness
-from bnconform.conformance.fills import make_inputs
-from bnconform.conformance.judge import judge
-from bnconform.conformance.plan import PROFILES, draw_cases
+from bnconform.conformance.judging.judge import judge
 
 
 class EpsilonOutside(Right):

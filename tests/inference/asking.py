@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bnconform.conformance.case import Case, Mode
+from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.contract import (
     Adapter,
     Answer,
@@ -14,7 +15,6 @@ from bnconform.conformance.contract import (
     Unsupported,
     UnsupportedError,
 )
-from bnconform.conformance.fills import make_inputs
 from bnconform.conformance.inference.finding import Finding, Inference, Standing
 from bnconform.conformance.inference.inferring import infer
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bnconform.conformance.cases.malformed import BASES, Probe
 from bnconform.conformance.malformation import Malformation
-from bnconform.conformance.malformed import BASES, Probe
 from bnconform.conformance.topic import topic_of_probe
 from bnconform.reports import build_report
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from bnconform.conformance.case import FillKind, Mode
+from bnconform.conformance.cases.corners import EXPERIMENTS, INPUTS_KEPT, MALFORMED_CALLS
 from bnconform.conformance.clauses import CLAUSES
-from bnconform.conformance.corners import EXPERIMENTS, INPUTS_KEPT, MALFORMED_CALLS
 from bnconform.reports import clause_summary, load_runs, looks, matrix, subject_summary
 from bnconform.reports.reach import reach
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from bnconform.adapters import REGISTRY
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
+from bnconform.conformance.cases.fills import make_inputs
+from bnconform.conformance.cases.malformed import PROBES
 from bnconform.conformance.contract import Array, Quantity
 from bnconform.conformance.engine.loading import Target, load_class
-from bnconform.conformance.expectation import Conventions
-from bnconform.conformance.fills import make_inputs
+from bnconform.conformance.expecting.expectation import Conventions
 from bnconform.conformance.formats import DType
-from bnconform.conformance.malformed import PROBES
 from bnconform.conformance.reference import expect
 from bnconform.conformance.topic import topic_of_probe
 

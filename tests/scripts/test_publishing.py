@@ -12,7 +12,7 @@ import pytest
 from bnconform.adapters import REGISTRY
 from bnconform.conformance.engine.loading import Target, dialect_to_dict, load_class
 from bnconform.conformance.engine.run_directory import RunDirectoryError
-from bnconform.conformance.expectation import Conventions
+from bnconform.conformance.expecting.expectation import Conventions
 from bnconform.conformance.scripts import ScriptStatus, publish_scripts, script_of
 from bnconform.conformance.scripts.publishing import conventions_by_subject
 

@@ -10,9 +10,9 @@ import pytest
 
 from bnconform.adapters import REGISTRY
 from bnconform.conformance.case import Layout, Mode
+from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.engine.loading import Target, load_class
-from bnconform.conformance.fills import make_inputs
 from bnconform.conformance.formats import DType
 from bnconform.conformance.scripts import NoScriptError, check_script, render_script
 from bnconform.conformance.variant import Adjusted, Hidden, Masked, Renorm

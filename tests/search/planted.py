@@ -11,6 +11,7 @@ import numpy as np
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case, Layout, Mode
+from bnconform.conformance.cases.fills import StepInputs, make_inputs
 from bnconform.conformance.contract import (
     Adapter,
     Answer,
@@ -23,7 +24,6 @@ from bnconform.conformance.contract import (
     Step,
 )
 from bnconform.conformance.engine.recording import SubjectInfo
-from bnconform.conformance.fills import StepInputs, make_inputs
 from bnconform.conformance.formats import DType
 from bnconform.conformance.search.examining import Ask, Examiner
 from bnconform.conformance.variant import VariantKind

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bnconform.adapters import REGISTRY
+from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.corpus import (
     CorpusEntry,
     CorpusError,
@@ -20,8 +21,7 @@ from bnconform.conformance.corpus import (
     write_entries,
 )
 from bnconform.conformance.engine.loading import Target, load_class
-from bnconform.conformance.fills import make_inputs
-from bnconform.conformance.known import load_known
+from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.search.distinct import distinct
 from bnconform.conformance.search.examining import Examiner
 from bnconform.conformance.search.freezing import entries_of

@@ -12,12 +12,12 @@ import pytest
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case
-from bnconform.conformance.case_space import draw_case
+from bnconform.conformance.cases.case_space import draw_case
+from bnconform.conformance.cases.plan import Stream
 from bnconform.conformance.contract import Outcome
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.units import describe_subject
 from bnconform.conformance.formats import DType
-from bnconform.conformance.plan import Stream
 from bnconform.conformance.search.distinct import distinct
 from bnconform.conformance.search.examining import examiner
 from bnconform.conformance.search.searching import (

@@ -11,11 +11,11 @@ import pytest
 from bnconform.adapters.miniatures import CONTROLS, DEFECTS
 from bnconform.adapters.miniatures.right import Right
 from bnconform.conformance.case import Case
+from bnconform.conformance.cases.corners import corners_of
+from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.contract import Adapter
-from bnconform.conformance.corners import corners_of
 from bnconform.conformance.explanation.explanation import Explanation, Witness
 from bnconform.conformance.explanation.names import Kind, Stage, Why
-from bnconform.conformance.plan import PROFILES, plan_cases
 from bnconform.conformance.selftest import hunt as hunting
 from bnconform.conformance.selftest.hunt import Hunted, hunt, repeats
 from bnconform.conformance.selftest.order import diverse_first, traits

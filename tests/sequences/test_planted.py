@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from bnconform.adapters.stateful.numpy_layer import Layer, NumpyLayer
-from bnconform.conformance.sequence_machine import SequenceMachine, play
-from bnconform.conformance.sequence_player import Check
+from bnconform.conformance.sequences.machine import SequenceMachine, play
+from bnconform.conformance.sequences.player import Check
 
 from . import planted
 

@@ -60,7 +60,7 @@ class Result:
 def play(subject: str, *options: str) -> Result:
     """Play in a fresh interpreter; skip where the framework is not installed."""
     target = STATEFUL[subject]
-    command = [sys.executable, "-m", "bnconform.conformance.sequence_machine", target, *options]
+    command = [sys.executable, "-m", "bnconform.conformance.sequences.machine", target, *options]
     if "--examples" not in options:
         command += ["--examples", str(EXAMPLES.get(subject, 100))]
     done = subprocess.run(

@@ -18,10 +18,10 @@ from bnconform.conformance.case import (
     Mode,
     Upstream,
 )
+from bnconform.conformance.cases.fills import Inputs, make_inputs
 from bnconform.conformance.contract import Answer, Answered, Array
-from bnconform.conformance.fills import Inputs, make_inputs
 from bnconform.conformance.formats import DType
-from bnconform.conformance.judge import Trial, judge
+from bnconform.conformance.judging.judge import Trial, judge
 from bnconform.conformance.reference import Conventions, expect
 from bnconform.conformance.variant import Hidden, Masked, Weighted
 from bnconform.conformance.verdict import Conforms

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
 from bnconform.conformance.case import Case, FillKind, Layout, Mode
-from bnconform.conformance.case_space import MAX_ELEMENTS
-from bnconform.conformance.corners import CORNERS, NOT_IN_QUICK, corners_of
+from bnconform.conformance.cases.case_space import MAX_ELEMENTS
+from bnconform.conformance.cases.corners import CORNERS, NOT_IN_QUICK, corners_of
+from bnconform.conformance.cases.coverage import cases_per_clause
+from bnconform.conformance.cases.plan import PROFILES, Stream, plan_cases
+from bnconform.conformance.cases.strategies import cases
 from bnconform.conformance.corpus import load_corpus
-from bnconform.conformance.coverage import cases_per_clause
 from bnconform.conformance.formats import DType
-from bnconform.conformance.plan import PROFILES, Stream, plan_cases
 from bnconform.conformance.reference import is_exact_lane
-from bnconform.conformance.strategies import cases
 
 QUICK = PROFILES["quick"]
 IN_QUICK = [corner for corner in CORNERS if corner not in NOT_IN_QUICK]

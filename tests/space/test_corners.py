@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from bnconform.conformance.case import Case, Layout, Upstream
-from bnconform.conformance.compare import compare
+from bnconform.conformance.cases.corners import CORNERS, LARGE_COUNT, NOT_IN_QUICK, OFFSETS_NAMED
+from bnconform.conformance.cases.fills import Inputs, make_inputs
+from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.contract import Array, Quantity
-from bnconform.conformance.corners import CORNERS, LARGE_COUNT, NOT_IN_QUICK, OFFSETS_NAMED
 from bnconform.conformance.dialect import (
     FrozenPolicy,
     HalfGradient,
@@ -21,9 +22,8 @@ from bnconform.conformance.dialect import (
     RunningVariance,
     VarianceAlgorithm,
 )
-from bnconform.conformance.fills import Inputs, make_inputs
 from bnconform.conformance.formats import FORMATS, NUMPY_DTYPES, DType
-from bnconform.conformance.plan import PROFILES, plan_cases
+from bnconform.conformance.judging.compare import compare
 from bnconform.conformance.reference import Conventions, expect
 from bnconform.conformance.verdict import Diverges
 

@@ -14,7 +14,7 @@ import pandas as pd
 import typer
 
 from bnconform.cli.errors import UsageError, user_errors
-from bnconform.conformance.row_causes import causes_of_rows
+from bnconform.conformance.explanation.row_causes import causes_of_rows
 from bnconform.reports.columns import rows
 from bnconform.reports.comparison import FACTOR, Change, Comparison, Side, compare_sides
 from bnconform.reports.errors import ReportError

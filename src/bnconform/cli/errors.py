@@ -11,7 +11,7 @@ from bnconform.conformance.case import InvalidCaseError
 from bnconform.conformance.clauses import UnknownClauseError
 from bnconform.conformance.engine.loading import AdapterError
 from bnconform.conformance.engine.run_directory import RunDirectoryError
-from bnconform.conformance.known import KnownDivergenceError
+from bnconform.conformance.known.divergences import KnownDivergenceError
 
 USAGE = 2
 """Exit status when the call or the harness is at fault."""

@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bnconform.cli.errors import UsageError, user_errors
 from bnconform.cli.subjects import describe_all, select_targets
+from bnconform.conformance.cases.plan import PROFILES
 from bnconform.conformance.engine.campaign import Request, Subject, run_campaign
-from bnconform.conformance.known import load_known
-from bnconform.conformance.plan import PROFILES
+from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.scripts import Published, publish_scripts
 
 

@@ -23,7 +23,7 @@ from bnconform.cli.subjects import describe_all
 from bnconform.conformance.corpus import CorpusError, read_entries, write_entries
 from bnconform.conformance.engine.loading import Target
 from bnconform.conformance.engine.units import Subject
-from bnconform.conformance.known import KnownDivergence, load_known
+from bnconform.conformance.known.divergences import KnownDivergence, load_known
 from bnconform.conformance.search.distinct import Distinct, distinct
 from bnconform.conformance.search.examining import examiner, subject_info
 from bnconform.conformance.search.freezing import entries_of

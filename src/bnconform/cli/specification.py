@@ -10,8 +10,8 @@ import typer
 
 from bnconform.cli.errors import user_errors
 from bnconform.conformance.answers import answers_markdown
+from bnconform.conformance.cases.coverage import cases_per_clause
 from bnconform.conformance.clauses import CLAUSES, Clause, clause
-from bnconform.conformance.coverage import cases_per_clause
 from bnconform.conformance.document import spec_markdown
 
 

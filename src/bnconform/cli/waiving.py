@@ -13,8 +13,9 @@ import pandas as pd
 import typer
 
 from bnconform.cli.errors import UsageError, user_errors
-from bnconform.conformance.known import KnownDivergence, load_known, stale
-from bnconform.conformance.known_entry import (
+from bnconform.conformance.explanation.row_causes import causes_of_rows
+from bnconform.conformance.known.divergences import KnownDivergence, load_known, stale
+from bnconform.conformance.known.entry import (
     UNREPORTED,
     Divergence,
     EntryError,
@@ -22,9 +23,8 @@ from bnconform.conformance.known_entry import (
     draft_entry,
     meant_rows,
 )
-from bnconform.conformance.known_scope import advice, covered, labels, over_broad, reaches
-from bnconform.conformance.known_text import append_entry, entry_text, specifiers
-from bnconform.conformance.row_causes import causes_of_rows
+from bnconform.conformance.known.scope import advice, covered, labels, over_broad, reaches
+from bnconform.conformance.known.text import append_entry, entry_text, specifiers
 from bnconform.reports.columns import rows
 from bnconform.reports.errors import ReportError
 from bnconform.reports.explained import Explained, facts_by_id, read_explanations

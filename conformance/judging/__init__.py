@@ -1,0 +1,1 @@
+"""From an outcome to verdicts: where it is decided whether a subject conforms."""

@@ -1,0 +1,1 @@
+"""State as a sequence of operations: the model, the player and the Hypothesis machine."""
