@@ -162,7 +162,7 @@ class Case:
         """Sixteen hex digits of the SHA-256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """What a compiler would specialize on: the id of all fields but values and scalars."""
         fields = self.to_dict()
@@ -185,17 +185,17 @@ class Case:
         """The axes that mean and variance are taken over, ascending."""
         return tuple(axis for axis in range(self.rank) if axis not in self.channel_axes)
 
-    @property
+    @cached_property
     def feature_shape(self) -> tuple[int, ...]:
         """Shape of gamma, beta and all statistics: the sizes of ``channel_axes``, ascending."""
         return tuple(self.shape[axis] for axis in self.channel_axes)
 
-    @property
+    @cached_property
     def parameter_format(self) -> Format:
         """The format of parameters and running statistics."""
         return FORMATS[self.dtype] if self.half_parameters else compute_format(self.dtype)
 
-    @property
+    @cached_property
     def step_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The input's shape at each training step; the last batch may be smaller."""
         last = (self.last_batch, *self.shape[1:])
@@ -205,10 +205,10 @@ class Case:
         """Number of values per channel, n, of an input of ``shape``."""
         return math.prod(shape[axis] for axis in self.reduction_axes)
 
-    @property
+    @cached_property
     def smallest_count(self) -> int:
         """The least number of values per channel over the steps."""
-        return min(self.count(shape) for shape in self.step_shapes)
+        return min(map(self.count, set(self.step_shapes)))
 
     def to_dict(self) -> dict[str, Any]:
         """The case as JSON-ready data.

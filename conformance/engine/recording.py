@@ -43,18 +43,26 @@ class KnownTally:
     entries: Sequence[KnownDivergence]
     looked: Counter[str] = field(default_factory=Counter)
     matched: Counter[str] = field(default_factory=Counter)
+    _concerned: dict[tuple[str, str], list[KnownDivergence]] = field(default_factory=dict)
 
     def label(self, record: Record, facts: Mapping[str, Any]) -> Record:
         """The row, about what has these facts, with the first entry that covers it, counted."""
         known = ""
-        for entry in self.entries:
-            if record.subject not in entry.subjects or not entry.in_scope(record, facts):
+        for entry in self._entries_for(record.subject, record.framework_version):
+            if not entry.looks_at(record, facts):
                 continue
             self.looked[entry.id] += 1
-            if not known and entry.covers(record, facts):
+            if not known and entry.accepts(record):
                 self.matched[entry.id] += 1
                 known = entry.id
         return replace(record, known=known) if known else record
+
+    def _entries_for(self, subject: str, version: str) -> list[KnownDivergence]:
+        """Those that concern it, kept: comparing versions costs more than all the rest."""
+        key = (subject, version)
+        if key not in self._concerned:
+            self._concerned[key] = [each for each in self.entries if each.concerns(*key)]
+        return self._concerned[key]
 
 
 def make_records(

@@ -79,12 +79,20 @@ class KnownDivergence:
 
     def in_scope(self, record: Record, facts: Mapping[str, Any]) -> bool:
         """Whether the row is one on which this entry would show, whatever its verdict."""
+        return self.concerns(record.subject, record.framework_version) and self.looks_at(
+            record, facts
+        )
+
+    def concerns(self, subject: str, version: str) -> bool:
+        """Whether this entry speaks of ``version`` of ``subject`` at all."""
+        return subject in self.subjects and version in self.versions
+
+    def looks_at(self, record: Record, facts: Mapping[str, Any]) -> bool:
+        """Whether the row, of a subject that this entry concerns, is one on which it would show."""
         return (
-            record.subject in self.subjects
-            and record.framework_version in self.versions
-            and _allows(self.devices, record.device)
-            and _allows(self.clauses, record.clause)
+            _allows(self.clauses, record.clause)
             and _allows(self.quantities, record.quantity)
+            and _allows(self.devices, record.device)
             and self.met_by(facts)
         )
 
@@ -96,11 +104,14 @@ class KnownDivergence:
 
     def covers(self, record: Record, facts: Mapping[str, Any]) -> bool:
         """Whether this entry accepts the row's divergence."""
+        return self.accepts(record) and self.in_scope(record, facts)
+
+    def accepts(self, record: Record) -> bool:
+        """Whether the row's verdict is one that this entry accepts where it looks."""
         return (
             record.verdict in UNEXPECTED
             and _allows(self.verdicts, record.verdict)
             and _allows(self.causes, record.cause)
-            and self.in_scope(record, facts)
         )
 
 
