@@ -8,8 +8,9 @@ judged here, in the harness's process, whose arithmetic no framework can have ta
 from __future__ import annotations
 
 import datetime
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event, Lock
 from typing import Any
@@ -19,7 +20,7 @@ import pandas as pd
 from ..case import Case
 from ..cases.malformed import Probe
 from ..cases.plan import plan_cases
-from ..contract import Unsupported
+from ..contract import Adapter, Outcome, Unsupported
 from ..explanation.names import Kind
 from ..judging.judge import judge_unsupported
 from ..judging.judge_malformed import judge_not_asked, why_not_asked
@@ -36,7 +37,7 @@ from .explaining import (
     read_explanations,
     write_explanations,
 )
-from .judging import Judged, judged_case, judged_experiment, judged_probe, make_trial
+from .judging import Judged, judged_cases, judged_experiment, judged_probe, make_trial
 from .manifest import make_manifest, recorded_versions, subject_to_dict
 from .process import Question, SubjectProcess
 from .recording import KnownTally, SubjectInfo, make_records
@@ -64,6 +65,12 @@ __all__ = [
 
 REPEAT_EVERY = 8
 """One case in so many is run twice, to see whether it gives the same bits."""
+
+BATCH = 128
+"""Answers that are judged together."""
+
+BATCH_ELEMENTS = 2**20
+"""Elements of input from which on a batch is judged, so that large cases do not pile up."""
 
 
 def run_campaign(
@@ -204,11 +211,8 @@ class _Campaign:
         questions = (
             Question(case=case, repeat=int(case.id, 16) % REPEAT_EVERY == 0) for case in asked
         )
-        for case, outcome in process.ask(questions, self.limit):
-            if isinstance(outcome, Unsupported):
-                yield _case_out_of_reach(case, outcome.reason)
-            else:
-                yield judged_case(case, outcome, adapter)
+        for batch in _batches(process.ask(questions, self.limit)):
+            yield from _judged_batch(batch, adapter)
         by_name = {experiment.name: experiment for experiment in unit.experiments}
         for name, observation in process.observe(by_name, self.limit):
             yield judged_experiment(by_name[name], observation)
@@ -243,6 +247,34 @@ class _Campaign:
 
     def _versions_of(self, info: SubjectInfo) -> dict[str, str]:
         return {**self.versions, info.framework: info.version}
+
+
+def _batches(
+    answers: Iterable[tuple[Case, Outcome]],
+) -> Iterator[list[tuple[Case, Outcome]]]:
+    """``answers`` in order, as many at a time as are worth judging together."""
+    batch: list[tuple[Case, Outcome]] = []
+    elements = 0
+    for case, outcome in answers:
+        batch.append((case, outcome))
+        elements += case.steps * math.prod(case.shape)
+        if len(batch) >= BATCH or elements >= BATCH_ELEMENTS:
+            yield batch
+            batch, elements = [], 0
+    if batch:
+        yield batch
+
+
+def _judged_batch(
+    batch: Sequence[tuple[Case, Outcome]], adapter: type[Adapter]
+) -> Iterator[Judged]:
+    asked = []
+    for case, outcome in batch:
+        if isinstance(outcome, Unsupported):
+            yield _case_out_of_reach(case, outcome.reason)
+        else:
+            asked.append((case, outcome))
+    yield from judged_cases(asked, adapter)
 
 
 def _case_out_of_reach(case: Case, reason: str) -> Judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..case import Case
@@ -9,7 +10,7 @@ from ..cases.fills import make_inputs
 from ..cases.malformed import MalformedCall, Probe, make_call
 from ..contract import Adapter, Observation, Outcome
 from ..experiments.experiment import Experiment
-from ..judging.judge import Trial, judge
+from ..judging.judge import Trial, judge_all
 from ..judging.judge_experiment import judge_experiment
 from ..judging.judge_malformed import judge_malformed
 from ..reference import Conventions, expect
@@ -37,9 +38,23 @@ def make_trial(case: Case, adapter: type[Adapter]) -> Trial:
 
 def judged_case(case: Case, outcome: Outcome, adapter: type[Adapter]) -> Judged:
     """A case that was asked."""
-    trial = make_trial(case, adapter)
-    judgements = judge(trial, outcome, adapter.dialect, adapter.capabilities)
-    return _judged(topic_of_case(case), trial, outcome, judgements)
+    (judged,) = judged_cases([(case, outcome)], adapter)
+    return judged
+
+
+def judged_cases(asked: Sequence[tuple[Case, Outcome]], adapter: type[Adapter]) -> Iterator[Judged]:
+    """Cases that were asked, in their order: together they cost a fraction of what each would."""
+    trials = make_trials([case for case, _ in asked], adapter)
+    outcomes = [outcome for _, outcome in asked]
+    pairs = list(zip(trials, outcomes, strict=True))
+    found = judge_all(pairs, adapter.dialect, adapter.capabilities)
+    for (trial, outcome), judgements in zip(pairs, found, strict=True):
+        yield _judged(topic_of_case(trial.case), trial, outcome, judgements)
+
+
+def make_trials(cases: Sequence[Case], adapter: type[Adapter]) -> list[Trial]:
+    """What :func:`make_trial` gives for each of ``cases``."""
+    return [make_trial(case, adapter) for case in cases]
 
 
 def judged_experiment(experiment: Experiment, outcome: Observation) -> Judged:

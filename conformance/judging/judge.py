@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -41,7 +41,7 @@ from ..verdict import (
     WorkerHung,
     WrongContract,
 )
-from .compare import compare, identical
+from .compare import Pair, compare_all, identical
 from .evidence import clause_for, holds_non_finite
 
 
@@ -62,19 +62,71 @@ class _Bench:
     conventions: Conventions
     exposed: frozenset[Quantity]
 
+    clauses: dict[tuple[Quantity, bool], str] = field(default_factory=dict)
+
     @property
     def case(self) -> Case:
         return self.trial.case
 
     def clause(self, quantity: Quantity, *, own_channel: bool = False) -> str:
-        """The clause that ``quantity`` is evidence for."""
-        return clause_for(self.case, quantity, self.conventions, own_channel=own_channel)
+        """The clause that ``quantity`` is evidence for, the same at every step."""
+        key = (quantity, own_channel)
+        if key not in self.clauses:
+            self.clauses[key] = clause_for(
+                self.case, quantity, self.conventions, own_channel=own_channel
+            )
+        return self.clauses[key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """A quantity at one step: what is to be compared, or the verdict where that is settled.
+
+    A ``partial`` look leaves out some channels, and is not mentioned if nothing remains.
+    """
+
+    clause: str
+    quantity: Quantity
+    step: int
+    pair: Pair | None = None
+    verdict: Verdict | None = None
+    partial: bool = False
+
+    def judged(self, verdicts: Iterator[Verdict]) -> Iterator[Judgement]:
+        """The judgement; the next of ``verdicts`` is that on the pair, if there is one."""
+        verdict = next(verdicts) if self.verdict is None else self.verdict
+        if self.partial and isinstance(verdict, Conforms) and verdict.vacuous:
+            return
+        yield Judgement(
+            clause=self.clause, quantity=self.quantity.value, verdict=verdict, step=self.step
+        )
 
 
 def judge(
     trial: Trial, outcome: Outcome, dialect: Dialect, capabilities: Capabilities
 ) -> tuple[Judgement, ...]:
     """Every judgement that ``outcome`` allows, in a fixed order."""
+    (judgements,) = judge_all([(trial, outcome)], dialect, capabilities)
+    return judgements
+
+
+def judge_all(
+    asked: Sequence[tuple[Trial, Outcome]], dialect: Dialect, capabilities: Capabilities
+) -> list[tuple[Judgement, ...]]:
+    """What :func:`judge` gives for each of a subject's outcomes, all arrays compared at once."""
+    looks = [_looks(*each, dialect, capabilities) for each in asked]
+    pairs = [look.pair for mine in looks for look in mine if look.pair is not None]
+    verdicts = iter(compare_all(pairs))
+    found = [[each for look in mine for each in look.judged(verdicts)] for mine in looks]
+    return [
+        tuple(_judge(trial, outcome, dialect, mine))
+        for (trial, outcome), mine in zip(asked, found, strict=True)
+    ]
+
+
+def _judge(
+    trial: Trial, outcome: Outcome, dialect: Dialect, found: Sequence[Judgement]
+) -> Iterable[Judgement]:
     match outcome:
         case Unsupported():
             return (judge_unsupported(outcome),)
@@ -85,7 +137,7 @@ def judge(
         case Raised():
             return (_judge_raised(trial.case, outcome, dialect),)
         case Answered():
-            return tuple(_judge_answered(trial, outcome, dialect, capabilities))
+            return _judge_answered(trial, outcome, dialect, _worst(found))
 
 
 def judge_unsupported(outcome: Unsupported) -> Judgement:
@@ -135,11 +187,8 @@ def _judge_raised(case: Case, outcome: Raised, dialect: Dialect) -> Judgement:
 
 
 def _judge_answered(
-    trial: Trial, outcome: Answered, dialect: Dialect, capabilities: Capabilities
+    trial: Trial, outcome: Answered, dialect: Dialect, found: Sequence[Judgement]
 ) -> Iterator[Judgement]:
-    conventions = Conventions.of(dialect)
-    bench = _Bench(trial=trial, conventions=conventions, exposed=capabilities.quantities)
-    found = _collect(bench, outcome.answer)
     rejection = _rejection(trial.case, dialect)
     if rejection is not None and rejection[1] is Policy.REJECTS:
         message = "documented to reject too few values per channel, but answered"
@@ -177,14 +226,25 @@ def _is_form(verdict: Verdict) -> bool:
     return isinstance(verdict, Diverges) and verdict.cause in forms
 
 
-def _collect(bench: _Bench, answer: Answer) -> list[Judgement]:
-    """One judgement for each quantity and clause: the worst over the steps."""
-    expected = bench.trial.expected
-    every: list[Judgement] = []
+def _looks(
+    trial: Trial, outcome: Outcome, dialect: Dialect, capabilities: Capabilities
+) -> list[_Look]:
+    """All that is to be compared of an answer, step by step; nothing where there is none."""
+    if not isinstance(outcome, Answered):
+        return []
+    conventions = Conventions.of(dialect)
+    bench = _Bench(trial=trial, conventions=conventions, exposed=capabilities.quantities)
+    answer, expected = outcome.answer, trial.expected
+    every: list[_Look] = []
     for index, (step, want) in enumerate(zip(answer.steps, expected.steps, strict=True)):
         every.extend(_judge_step(bench, step, want, index))
     if answer.inference is not None and expected.inference is not None:
         every.extend(_judge_inference(bench, answer, answer.inference, expected.inference))
+    return every
+
+
+def _worst(every: Iterable[Judgement]) -> list[Judgement]:
+    """One judgement for each quantity and clause: the worst over the steps."""
     worst: dict[tuple[str, str], Judgement] = {}
     for judgement in every:
         key = (judgement.quantity, judgement.clause)
@@ -208,7 +268,7 @@ def _badness(judgement: Judgement) -> tuple[int, float]:
 
 def _judge_step(
     bench: _Bench, step: Step, want: Mapping[Quantity, Expectation], index: int
-) -> Iterator[Judgement]:
+) -> Iterator[_Look]:
     for quantity, expectation in want.items():
         if quantity not in bench.exposed or quantity is Quantity.Y_INFER:
             continue
@@ -221,7 +281,7 @@ def _judge_step(
 
 def _judge_inference(
     bench: _Bench, answer: Answer, step: Step, want: Mapping[Quantity, Expectation]
-) -> Iterator[Judgement]:
+) -> Iterator[_Look]:
     """The inference call after training: its output, and that it left the state alone."""
     last = len(answer.steps) - 1
     if Quantity.Y_INFER in bench.exposed:
@@ -232,7 +292,7 @@ def _judge_inference(
         if before is None:
             continue
         verdict = _kept(quantity, before, after)
-        yield Judgement(clause="BN-INFER-2", quantity=quantity.value, verdict=verdict, step=last)
+        yield _Look(clause="BN-INFER-2", quantity=quantity, step=last, verdict=verdict)
 
 
 def _kept(quantity: Quantity, before: Array, after: Array | None) -> Verdict:
@@ -246,7 +306,7 @@ def _kept(quantity: Quantity, before: Array, after: Array | None) -> Verdict:
     return identical(after, before)
 
 
-def _missing(bench: _Bench, quantity: Quantity, index: int) -> Iterator[Judgement]:
+def _missing(bench: _Bench, quantity: Quantity, index: int) -> Iterator[_Look]:
     """A quantity that the subject says it exposes but did not give.
 
     Outside training a subject may have no gradient for parameters that it does not train, and no
@@ -259,25 +319,20 @@ def _missing(bench: _Bench, quantity: Quantity, index: int) -> Iterator[Judgemen
         message = f"declares {quantity.value} but gave none"
         verdict = Diverges(cause=Cause.MISSING, message=message)
         clause = bench.clause(quantity)
-        yield Judgement(clause=clause, quantity=quantity.value, verdict=verdict, step=index)
+        yield _Look(clause=clause, quantity=quantity, step=index, verdict=verdict)
 
 
 def _judge_array(
     bench: _Bench, quantity: Quantity, got: Array, want: Expectation, index: int
-) -> Iterator[Judgement]:
+) -> Iterator[_Look]:
     if not holds_non_finite(bench.case):
-        verdict = compare(got, want)
         clause = bench.clause(quantity)
-        yield Judgement(clause=clause, quantity=quantity.value, verdict=verdict, step=index)
+        yield _Look(clause=clause, quantity=quantity, step=index, pair=(got, want))
         return
     for own_channel in (True, False):
-        others = _in_channel_0(bench.case, want) != own_channel
-        part = want.without(others)
-        verdict = compare(got, part)
-        if isinstance(verdict, Conforms) and verdict.vacuous:
-            continue
+        part = want.without(_in_channel_0(bench.case, want) != own_channel)
         clause = bench.clause(quantity, own_channel=own_channel)
-        yield Judgement(clause=clause, quantity=quantity.value, verdict=verdict, step=index)
+        yield _Look(clause=clause, quantity=quantity, step=index, pair=(got, part), partial=True)
 
 
 def _in_channel_0(case: Case, want: Expectation) -> np.ndarray:

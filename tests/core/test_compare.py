@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from bnconform.conformance.formats import FORMATS, DType
-from bnconform.conformance.judging.compare import compare, identical, ulp
+from bnconform.conformance.judging.compare import CHUNK, compare, compare_all, identical, ulp
 from bnconform.conformance.numbers.doubledouble import DoubleDouble
 from bnconform.conformance.reference import Expectation
 from bnconform.conformance.verdict import Cause, Conforms, Diverges, Measure, Verdict
@@ -327,3 +327,44 @@ def test_empty_state_is_vacuous() -> None:
     verdict = identical(_got([]), _got([]))
     assert isinstance(verdict, Conforms)
     assert verdict.vacuous
+
+
+def _mixed_pairs() -> list[tuple[npt.NDArray[Any], Expectation]]:
+    """Right and wrong answers of several shapes and formats, empty and misshapen among them."""
+    half = DType.FLOAT16
+    return [
+        (_got([1.25, 2.0]), _want([1.0, 2.0], [0.5, 0.5])),
+        (_got([]), _want([], [])),
+        (_got([1.0, 9.0, 9.0]), _want([1.0, 2.0, 1.0], [0.5, 0.5, 0.5])),
+        (_got([1.0]), _want([1.0, 2.0], [0.5, 0.5])),
+        (_got([7.0], half), _want([1.0], [0.5], vacuous=[True], dtype=half)),
+        (_got([math.nan, 1.0]), _want([1.0, 1.0], [0.5, 0.5])),
+        (_got([4.0, 1.0], half), _want([1.0, 1.5], [0.5, 0.25], excluded=[True, False],
+                                       vacuous=[True, False], dtype=half)),
+        (_got([]), _want([], [])),
+    ]  # fmt: skip
+
+
+def test_many_at_once_get_the_verdicts_that_each_gets_alone() -> None:
+    """Comparisons do not see their neighbours, whatever their shapes and formats."""
+    pairs = _mixed_pairs()
+    alone = [compare(got, want) for got, want in pairs]
+    assert repr(compare_all(pairs)) == repr(alone)
+    assert [type(verdict).__name__[0] for verdict in alone] == list("CCDDCDDC")
+    backwards = list(reversed(pairs))
+    assert repr(compare_all(backwards)) == repr(list(reversed(alone)))
+
+
+def test_more_elements_than_fit_one_chunk_are_compared_in_several() -> None:
+    """The worst element is found in whichever chunk it lies."""
+    size = CHUNK // 2 + 1
+    right = _got([1.0] * size), _want([1.0] * size, [0.5] * size)
+    wrong = _got([*[1.0] * (size - 1), 3.0]), right[1]
+    verdicts = compare_all([right, wrong, right, wrong])
+    assert [isinstance(verdict, Diverges) for verdict in verdicts] == [False, True, False, True]
+    assert _measure(verdicts[3]).index == (size - 1,)
+
+
+def test_a_bound_that_is_no_number_is_not_agreement() -> None:
+    """It can only come of a mistake in a bound, which must be seen."""
+    assert isinstance(compare(_got([1.5]), _want([1.0], [math.nan])), Diverges)
