@@ -15,33 +15,23 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event, Lock
 from typing import Any
 
-import pandas as pd
-
 from ..case import Case
 from ..cases.malformed import Probe
 from ..cases.plan import plan_cases
 from ..contract import Adapter, Outcome, Unsupported
-from ..explanation.names import Kind
 from ..judging.judge import judge_unsupported
 from ..judging.judge_malformed import judge_not_asked, why_not_asked
-from ..known.divergences import KnownDivergence, stale
-from ..known.scope import over_broad
+from ..known.divergences import KnownDivergence
 from ..record import Record
 from ..topic import topic_of_case, topic_of_probe
 from .bundles import Bundles
-from .explaining import (
-    EXPLANATIONS,
-    explain_subject,
-    explained_rows,
-    explanation_of,
-    read_explanations,
-    write_explanations,
-)
+from .closing import close_run
+from .explaining import explain_subject, explained_rows, write_explanations
 from .judging import Judged, judged_cases, judged_experiment, judged_probe, make_trial
 from .manifest import make_manifest, recorded_versions, subject_to_dict
 from .process import Question, SubjectProcess
 from .recording import KnownTally, SubjectInfo, make_records
-from .run_directory import RUN_FORMAT, RunDirectory, summarize
+from .run_directory import RunDirectory
 from .units import (
     Listener,
     Request,
@@ -88,41 +78,11 @@ def run_campaign(
     versions = recorded_versions()
     campaign = _Campaign(run, versions, known, listener, request.profile.seconds_per_case, cases)
     campaign.run(units, request.workers)
-    frame = run.read_records()
-    found = [
-        each for path in sorted(run.explanations.glob("*.json")) for each in read_explanations(path)
-    ]
-    write_explanations(run.path / EXPLANATIONS, found)
-    tally = retally(known, frame, cases)
-    campaign.bundles.close(frame)
-    footer = summarize(frame)
-    footer["format"] = RUN_FORMAT
-    facts = {topic.id: topic.facts for topic in (*map(topic_of_case, cases), *other_topics())}
-    # One cause shows at several stages and in several forms, but follows one convention.
-    causes = [explanation_of(each) for each in found if each["kind"] == Kind.CONVENTION]
-    footer["stale_known"] = [
-        *stale(known, tally.matched, tally.looked, today),
-        *over_broad(known, frame, causes, facts),
-    ]
-    footer["exit_status"] = int(bool(footer["unexpected"] or footer["stale_known"]))
+    footer, diverging = close_run(run, known, cases, today)
+    campaign.bundles.close(diverging)
     footer["seconds"] = round(time.monotonic() - began, 1)
     run.close(footer)
     return footer
-
-
-def retally(
-    known: Sequence[KnownDivergence], frame: pd.DataFrame, cases: Sequence[Case]
-) -> KnownTally:
-    """How often each known divergence was looked for and found, over all rows of a run."""
-    topics = (*map(topic_of_case, cases), *other_topics())
-    facts = {topic.id: topic.facts for topic in topics}
-    tally = KnownTally(entries=known)
-    subjects = {name for entry in known for name in entry.subjects}
-    for row in frame[frame["subject"].isin(subjects)].to_dict("records"):
-        record = Record(**{str(name): value for name, value in row.items()})
-        if record.case_id in facts:
-            tally.label(record, facts[record.case_id])
-    return tally
 
 
 class _Campaign:

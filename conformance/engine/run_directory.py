@@ -7,8 +7,7 @@ the units it was working on, and ``--resume`` does those again.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pandas as pd
 
 from ..case import Case
 from ..cases.corners import corners_of
-from ..record import UNEXPECTED, Record
+from ..record import Record
 from ..topic import Topic
 
 RUN_FORMAT = "bn-run/1"
@@ -117,28 +116,22 @@ class RunDirectory:
 
     def read_records(self, name: str = "*") -> pd.DataFrame:
         """All rows written so far in parts that are called ``name``, in a fixed order."""
-        parts = sorted(self.records.glob(f"{name}.parquet"))
-        if not parts:
-            return pd.DataFrame(columns=list(Record.__annotations__))
-        frames = [pd.read_parquet(part) for part in parts]
-        return pd.concat(frames, ignore_index=True)
+        parts = list(self.read_parts(name))
+        return pd.concat(parts, ignore_index=True) if parts else self.no_records()
+
+    def read_parts(self, name: str = "*") -> Iterator[pd.DataFrame]:
+        """The same part by part."""
+        for path in sorted(self.records.glob(f"{name}.parquet")):
+            yield pd.read_parquet(path)
+
+    @staticmethod
+    def no_records() -> pd.DataFrame:
+        """The columns of records, and no row."""
+        return pd.DataFrame(columns=list(Record.__annotations__))
 
     def close(self, footer: Mapping[str, Any]) -> None:
         """Write the footer: from now on the run is complete."""
         write_json(self.path / "footer.json", footer)
-
-
-def summarize(frame: pd.DataFrame) -> dict[str, Any]:
-    """Counts for the footer, which must equal what the parts hold."""
-    verdicts = Counter(frame["verdict"])
-    unexpected = frame["verdict"].isin([kind.value for kind in UNEXPECTED]) & (frame["known"] == "")
-    return {
-        "records": {str(k): int(v) for k, v in sorted(Counter(frame["subject"]).items())},
-        "counts": {str(kind): int(count) for kind, count in sorted(verdicts.items())},
-        "known": int((frame["known"] != "").sum()),
-        "vacuous": int(frame["vacuous"].sum()),
-        "unexpected": int(unexpected.sum()),
-    }
 
 
 def write_json(path: Path, data: Mapping[str, Any] | Sequence[Any]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bnconform.cli.app import app
-from bnconform.conformance.engine.run_directory import summarize
+from bnconform.conformance.engine.closing import Tally
 
 FAULTY = Path(__file__).parents[1] / "engine" / "faulty.py"
 
@@ -42,7 +42,9 @@ def altered(unbiased_run: Path, tmp_path: Path) -> Callable[[Alter], Path]:
             part.unlink()
         frame.to_parquet(out / "records" / "part.parquet", index=False)
         footer = json.loads((out / "footer.json").read_text())
-        (out / "footer.json").write_text(json.dumps(footer | summarize(frame)))
+        tally = Tally(known=(), facts={})
+        tally.add(frame)
+        (out / "footer.json").write_text(json.dumps(footer | tally.footer()))
         return out
 
     return altered
