@@ -25,6 +25,7 @@ from ..cases.case_space import Signature as StaticSignature
 from ..cases.demands import DEMANDS
 from ..cases.plan import Stream, plan_signatures
 from ..cases.strategies import cases_of
+from ..engine.answering import REPEAT_EVERY
 from ..record import Record
 from .examining import Examination, Examiner
 from .signature import Signature
@@ -36,9 +37,6 @@ STATIC_SIGNATURES = 80
 DRAWN = 0.5
 """Share of the calls for cases that are merely drawn. These find rare conjunctions that Hypothesis,
 which varies what it had before, comes by less often (``benchmarks/search.py``)."""
-
-REPEAT_EVERY = 8
-"""One case in so many is run twice."""
 
 _FINITE = 1e30
 """What stands for an infinite error ratio: scores must be finite."""

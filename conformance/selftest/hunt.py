@@ -11,7 +11,7 @@ from typing import TypeAlias
 from ..case import Case
 from ..cases.fills import Inputs, make_inputs
 from ..contract import Adapter
-from ..engine.campaign import REPEAT_EVERY
+from ..engine.answering import REPEAT_EVERY
 from ..engine.process import Question, SubjectProcess
 from ..explanation.explanation import Explanation, Witness
 from ..explanation.names import Kind

@@ -1,0 +1,98 @@
+"""A unit of work put to its subject: everything it asks, answered and judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..case import Case
+from ..cases.malformed import Probe
+from ..contract import Adapter, Outcome, Unsupported
+from ..judging.judge import judge_unsupported
+from ..judging.judge_malformed import judge_not_asked, why_not_asked
+from ..topic import topic_of_case, topic_of_probe
+from .judging import Judged, judged_cases, judged_experiment, judged_probe
+from .process import Question, SubjectProcess
+from .units import Unit
+
+REPEAT_EVERY = 8
+"""One case in so many is run twice, to see whether it gives the same bits."""
+
+BATCH = 128
+"""Answers that are judged together."""
+
+BATCH_ELEMENTS = 2**20
+"""Elements of input from which on a batch is judged, so that large cases do not pile up."""
+
+
+def answers(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Judged]:
+    """Everything the unit asks, judged, what is out of the subject's reach first."""
+    adapter = unit.subject.adapter
+    asked: list[Case] = []
+    for case in unit.cases:
+        reason = adapter.capabilities.unsupported(case)
+        if reason is None:
+            asked.append(case)
+        else:
+            yield _case_out_of_reach(case, reason)
+    questions = (Question(case=case, repeat=int(case.id, 16) % REPEAT_EVERY == 0) for case in asked)
+    for batch in _batches(process.ask(questions, limit)):
+        yield from _judged_batch(batch, adapter)
+    by_name = {experiment.name: experiment for experiment in unit.experiments}
+    for name, observation in process.observe(by_name, limit):
+        yield judged_experiment(by_name[name], observation)
+    yield from _malformed(unit, process, limit)
+
+
+def _malformed(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Judged]:
+    adapter = unit.subject.adapter
+    sent: list[Probe] = []
+    for probe in unit.probes:
+        reason = why_not_asked(probe, adapter.capabilities)
+        if reason is None:
+            sent.append(probe)
+        else:
+            yield _probe_out_of_reach(probe, reason)
+    for probe, outcome in process.call_malformed(sent, limit):
+        yield judged_probe(probe, outcome, adapter)
+
+
+def _batches(
+    answers: Iterable[tuple[Case, Outcome]],
+) -> Iterator[list[tuple[Case, Outcome]]]:
+    """``answers`` in order, as many at a time as are worth judging together."""
+    batch: list[tuple[Case, Outcome]] = []
+    elements = 0
+    for case, outcome in answers:
+        batch.append((case, outcome))
+        elements += case.steps * math.prod(case.shape)
+        if len(batch) >= BATCH or elements >= BATCH_ELEMENTS:
+            yield batch
+            batch, elements = [], 0
+    if batch:
+        yield batch
+
+
+def _judged_batch(
+    batch: Sequence[tuple[Case, Outcome]], adapter: type[Adapter]
+) -> Iterator[Judged]:
+    asked = []
+    for case, outcome in batch:
+        if isinstance(outcome, Unsupported):
+            yield _case_out_of_reach(case, outcome.reason)
+        else:
+            asked.append((case, outcome))
+    yield from judged_cases(asked, adapter)
+
+
+def _case_out_of_reach(case: Case, reason: str) -> Judged:
+    """A case that is not judged; nothing to compare with, so no reference is computed."""
+    outcome = Unsupported(reason=reason)
+    judgements = (judge_unsupported(outcome),)
+    return Judged(topic=topic_of_case(case), outcome=outcome, judgements=judgements)
+
+
+def _probe_out_of_reach(probe: Probe, reason: str) -> Judged:
+    outcome = Unsupported(reason=reason)
+    judgements = (judge_not_asked(probe, outcome),)
+    return Judged(topic=topic_of_probe(probe), outcome=outcome, judgements=judgements)
