@@ -31,7 +31,7 @@ from ..judging.judge import Trial
 from ..record import UNEXPECTED, Record
 from ..reference import Expectation
 from ..topic import Rank, Topic
-from .run_directory import write_json
+from .run_directory import write_json, writing
 
 BundleKey = tuple[str, str, str, str, str, str]
 
@@ -79,10 +79,11 @@ class Bundles:
             return
         self._best[name] = rank
         folder = self.folder / name
-        folder.mkdir(exist_ok=True)
         arrays: dict[str, Any] = dict(_arrays(record, exhibit))
-        np.savez(folder / "arrays.tmp.npz", **arrays)
-        (folder / "arrays.tmp.npz").replace(folder / "arrays.npz")
+        with writing(folder / "arrays.npz") as temporary:
+            folder.mkdir(exist_ok=True)
+            with temporary.open("wb") as stream:  # by name, NumPy would give it another suffix
+                np.savez(stream, **arrays)
         write_json(folder / "divergence.json", _description(name, record, exhibit, versions))
 
     def close(self, frame: pd.DataFrame) -> None:

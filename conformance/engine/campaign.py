@@ -63,12 +63,15 @@ def run_campaign(
     units = plan_units(subjects, cases, request.shard)
     run = _open(request, subjects, known, cases)
     versions = recorded_versions()
-    campaign = _Campaign(run, versions, known, listener, request.profile.seconds_per_case, cases)
-    campaign.run(units, request.workers)
-    footer, diverging = close_run(run, known, cases, today)
-    campaign.bundles.close(diverging)
-    footer["seconds"] = round(time.monotonic() - began, 1)
-    run.close(footer)
+    try:
+        campaign = _Campaign(run, versions, known, listener, request, cases)
+        campaign.run(units, request.workers)
+        footer, diverging = close_run(run, known, cases, today)
+        campaign.bundles.close(diverging)
+        footer["seconds"] = round(time.monotonic() - began, 1)
+        run.close(footer)
+    finally:
+        run.release()
     return footer
 
 
@@ -81,14 +84,14 @@ class _Campaign:
         versions: Mapping[str, str],
         known: Sequence[KnownDivergence],
         listener: Listener,
-        limit: float,
+        request: Request,
         cases: Sequence[Case],
     ) -> None:
         self.run_directory, self.versions, self.listener = run, versions, listener
         self.cases = {case.id: case for case in cases}
         self.tally = KnownTally(entries=known)
         self.bundles = Bundles(run.divergences)
-        self.limit = limit
+        self.limit, self.memory = request.profile.seconds_per_case, request.memory
         self._stop = Event()
         self._judging = Lock()
         self._left: dict[str, int] = {}
@@ -103,6 +106,7 @@ class _Campaign:
                     future.result()
             except BaseException:
                 self._stop.set()
+                scheduler.close()
                 raise
 
     def _schedule(self, units: Sequence[Unit]) -> Scheduler:
@@ -127,13 +131,15 @@ class _Campaign:
         while unit is not None:
             subject = unit.subject
             holding = subject.name
-            with SubjectProcess(subject.target, subject.adapter.environment) as process:
+            environment = subject.adapter.environment
+            with SubjectProcess(subject.target, environment, memory=self.memory) as process:
                 while unit is not None and unit.subject.name == holding:
                     self._do(unit, process)
                     if self._stop.is_set():
                         return
                     if scheduler.done(unit):
                         self._explain(subject, process)
+                    process.refresh()
                     unit = scheduler.take(holding)
 
     def _do(self, unit: Unit, process: SubjectProcess) -> None:

@@ -1,18 +1,24 @@
 """A run directory: what was asked, the rows as they come, and a footer that closes it.
 
 Parts appear complete or not at all (written beside and renamed), so a killed run loses at most
-the units it was working on, and ``--resume`` does those again.
+the units it was working on, and ``--resume`` does those again, and those whose part was damaged
+since. One run at a time writes to a directory.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ..case import Case
 from ..cases.corners import corners_of
@@ -35,6 +41,17 @@ class RunDirectory:
         self.records = path / "records"
         self.divergences = path / "divergences"
         self.explanations = path / "explanations"
+        self._lock: int | None = None
+
+    def _take(self) -> None:
+        """Keep other runs out, until :meth:`release` or the end of this process."""
+        self._lock = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            msg = f"another run is writing to {self.path}; wait for it, or choose another --out"
+            raise RunDirectoryError(msg) from None
 
     @classmethod
     def create(
@@ -51,6 +68,7 @@ class RunDirectory:
         run = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            run._take()
             if (path / "manifest.json").exists():
                 msg = f"{path} already holds a run; --resume continues it, or choose another --out"
                 raise RunDirectoryError(msg)
@@ -89,10 +107,26 @@ class RunDirectory:
             if before.get(key) != json.loads(json.dumps(manifest[key])):
                 msg = f"cannot resume {path}: its {key} differ from now; choose another --out"
                 raise RunDirectoryError(msg)
+        run._take()
         for leftover in path.glob("**/*.tmp"):
             leftover.unlink()
         (path / "footer.json").unlink(missing_ok=True)
+        run._drop_damaged()
         return run
+
+    def _drop_damaged(self) -> None:
+        """Remove what cannot be read back, so that it is made again."""
+        for part in self.records.glob("*.parquet"):
+            try:
+                pq.read_table(part, page_checksum_verification=True)
+            except (OSError, pa.ArrowException):
+                part.unlink()
+        bundles = self.divergences.glob("*/divergence.json")
+        for path in (*self.explanations.glob("*.json"), *bundles):
+            try:
+                json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                path.unlink()
 
     def part(self, subject: str, block: int) -> Path:
         """Where the rows of one unit of work are."""
@@ -110,9 +144,8 @@ class RunDirectory:
     def write_part(self, path: Path, rows: Iterable[Record]) -> None:
         """Write one unit's rows, complete or not at all."""
         frame = pd.DataFrame([asdict(row) for row in rows], columns=list(Record.__annotations__))
-        temporary = path.with_suffix(".tmp")
-        frame.to_parquet(temporary, index=False)
-        temporary.replace(path)
+        with writing(path) as temporary:
+            frame.to_parquet(temporary, index=False, write_page_checksum=True)
 
     def read_records(self, name: str = "*") -> pd.DataFrame:
         """All rows written so far in parts that are called ``name``, in a fixed order."""
@@ -133,6 +166,12 @@ class RunDirectory:
         """Write the footer: from now on the run is complete."""
         write_json(self.path / "footer.json", footer)
 
+    def release(self) -> None:
+        """Let other runs write here."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
 
 def write_json(path: Path, data: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write ``data`` as indented JSON, complete or not at all."""
@@ -140,7 +179,29 @@ def write_json(path: Path, data: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` beside ``path`` and rename."""
+    """Write ``text`` to ``path``, complete or not at all."""
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to, which then takes its place.
+
+    Raises :class:`RunDirectoryError` where that cannot be written; what is there stays.
+    """
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            # Else a power cut can leave a name without content.
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        msg = (
+            f"cannot write {path}: {error.strerror or error}; what was written before is kept: "
+            "mend that, and continue with --resume"
+        )
+        raise RunDirectoryError(msg) from error

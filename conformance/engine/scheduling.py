@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Condition
 
 from .units import Unit
 
@@ -28,12 +28,17 @@ class _Queue:
     questions_done: int = 0
     seconds: float = 0.0
 
-    def expected(self) -> float:
-        """Seconds that one worker would need for what waits; unknown counts as for ever."""
-        if not self.questions_done:
-            return float("inf")
+    @property
+    def measured(self) -> bool:
+        """Whether a unit is done, so that it is known how fast they go."""
+        return self.questions_done > 0
+
+    def share(self) -> float:
+        """Seconds of waiting work for each of its workers, as far as is known."""
+        if not (self.waiting and self.measured):
+            return 0.0
         rate = self.seconds / self.questions_done
-        return rate * sum(unit.questions for unit in self.waiting)
+        return rate * sum(unit.questions for unit in self.waiting) / max(self.workers, 1)
 
 
 @dataclass(kw_only=True)
@@ -43,7 +48,8 @@ class Scheduler:
     clock: Callable[[], float] = time.monotonic
     _queues: dict[str, _Queue] = field(default_factory=dict)
     _began: dict[tuple[str, int], float] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
+    _changed: Condition = field(default_factory=Condition)
+    _closed: bool = False
 
     def add(self, subject: str, units: Iterable[Unit]) -> None:
         """Queue the units of a subject, none of which has begun; there may be none."""
@@ -51,12 +57,19 @@ class Scheduler:
         self._queues[subject] = _Queue(waiting=waiting, unfinished=len(waiting))
 
     def take(self, holding: str | None) -> Unit | None:
-        """The next unit for a worker that has ``holding`` started; None when it may go home."""
-        with self._lock:
-            name = holding if holding and self._queues[holding].waiting else self._other()
-            if holding is not None and name != holding:
+        """The next unit for a worker that has ``holding`` started; None when it may go home.
+
+        Waits while nobody can say whether a subject that others work on is worth helping.
+        """
+        with self._changed:
+            if holding is not None and not self._queues[holding].waiting:
                 self._queues[holding].workers -= 1
-            if name is None:
+                holding = None
+            name = holding or self._other()
+            while name is None and self._undecided():
+                self._changed.wait()
+                name = self._other()
+            if name is None or self._closed:
                 return None
             if name != holding:
                 self._queues[name].workers += 1
@@ -64,14 +77,26 @@ class Scheduler:
             self._began[name, unit.block] = self.clock()
             return unit
 
+    def close(self) -> None:
+        """Send everybody home: no unit is handed out any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _undecided(self) -> bool:
+        """Whether units wait of which it is not known how long they take."""
+        queues = self._queues.values()
+        return not self._closed and any(each.waiting and not each.measured for each in queues)
+
     def done(self, unit: Unit) -> bool:
         """Note that ``unit`` is done; whether it was the last of its subject."""
-        with self._lock:
+        with self._changed:
             name = unit.subject.name
             queue = self._queues[name]
             queue.seconds += self.clock() - self._began.pop((name, unit.block))
             queue.questions_done += unit.questions
             queue.unfinished -= 1
+            self._changed.notify_all()
             return queue.unfinished == 0
 
     def _other(self) -> str | None:
@@ -79,14 +104,7 @@ class Scheduler:
         for name, queue in self._queues.items():
             if queue.waiting and not queue.workers:
                 return name
-        slowest = max(self._queues, key=self._share, default=None)
-        if slowest is None or self._share(slowest) < WORTH_HELPING:
+        slowest = max(self._queues, key=lambda name: self._queues[name].share(), default=None)
+        if slowest is None or self._queues[slowest].share() < WORTH_HELPING:
             return None
         return slowest
-
-    def _share(self, name: str) -> float:
-        """Seconds of waiting work for each worker of a subject."""
-        queue = self._queues[name]
-        if not queue.waiting:
-            return 0.0
-        return queue.expected() / max(queue.workers, 1)

@@ -15,7 +15,7 @@ from ..experiments.experiment import Experiment
 from ..experiments.registry import EXPERIMENTS
 from ..topic import Topic, topic_of_experiment, topic_of_probe
 from .loading import AdapterError, Target
-from .process import SubjectProcess
+from .process import MEMORY_LIMIT, SubjectProcess
 from .worker import Described
 
 BLOCK_SIGNATURES = 8
@@ -38,7 +38,10 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked of a campaign; ``shard`` is (I, N) with I from 1."""
+    """What was asked of a campaign.
+
+    ``shard`` is (I, N) with I from 1; ``memory`` the bytes that a subject's process may take.
+    """
 
     profile: Profile
     cases: int
@@ -47,6 +50,7 @@ class Request:
     workers: int
     out: Path
     resume: bool
+    memory: int = MEMORY_LIMIT
 
 
 class Listener(Protocol):

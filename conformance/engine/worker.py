@@ -68,6 +68,7 @@ def start(target: Target, environment: Mapping[str, str], log: Path) -> None:
     os.environ.update(environment)
     # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pid_file(log).write_text(str(os.getpid()))
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
@@ -273,6 +274,11 @@ def _output_since(position: int) -> str:
 def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def pid_file(log: Path) -> Path:
+    """Where the process that writes ``log`` says which one it is."""
+    return log.with_name("pid")
 
 
 def read_output(log: Path, position: int = 0) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import itertools
 import os
 import signal
+import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -116,6 +121,169 @@ class Exits(_Faulty):
         sys.exit(3)
 
 
+class Aborts(_Faulty):
+    """Calls abort, as a failed assertion in C does."""
+
+    name = "faulty.aborts"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        if _marked(self.case):
+            os.abort()
+        return layer.train(x, dy)
+
+
+class Leaves(_Faulty):
+    """Ends its process without a word, which no handler sees."""
+
+    name = "faulty.leaves"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        if _marked(self.case):
+            os._exit(7)
+        return layer.train(x, dy)
+
+
+class HangsInC(_Faulty):
+    """Sits in C code that holds the interpreter's lock, so that no Python runs beside it."""
+
+    name = "faulty.hang_in_c"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        if _marked(self.case):
+            ctypes.PyDLL(None).sleep(3600)
+        return layer.train(x, dy)
+
+
+class Swells(_Faulty):
+    """Takes memory without end."""
+
+    name = "faulty.swells"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        taken = []
+        while _marked(self.case):
+            taken.append(np.ones(2**22))
+            time.sleep(0.005)
+        return layer.train(x, dy)
+
+
+class Leaks(_Faulty):
+    """Keeps 64 MiB of every call, as a cache without a limit does."""
+
+    name = "faulty.leaks"
+    kept: ClassVar[list[Any]] = []
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        self.kept.append(np.ones(2**23))
+        return layer.train(x, dy)
+
+
+class StartsThreads(_Faulty):
+    """Starts 500 threads that never end."""
+
+    name = "faulty.threads"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        if _marked(self.case):
+            for _ in range(500):
+                threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+        return layer.train(x, dy)
+
+
+class FloodsStdout(_Faulty):
+    """Prints 50 MB."""
+
+    name = "faulty.floods"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        if _marked(self.case):
+            for _ in range(50):
+                sys.stdout.write("x" * 10**6)
+            sys.stdout.write("the end")
+        return layer.train(x, dy)
+
+
+def _channels() -> list[int]:
+    """Descriptors of the pipes and sockets that this process has beside the standard three."""
+    found = []
+    for name in (entry.name for entry in Path("/dev/fd").iterdir()):
+        with contextlib.suppress(OSError):
+            mode = os.fstat(int(name)).st_mode
+            if int(name) > 2 and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+                found.append(int(name))
+    return found
+
+
+class WritesToTheChannel(_Faulty):
+    """Writes noise into whatever its answers travel through."""
+
+    name = "faulty.noise"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        if _marked(self.case):
+            for channel in _channels():
+                os.set_blocking(channel, False)
+                with contextlib.suppress(OSError):
+                    os.write(channel, b"noise" * 100)
+        return layer.train(x, dy)
+
+
+class ClosesTheChannel(_Faulty):
+    """Closes whatever its answers travel through."""
+
+    name = "faulty.closes"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        if _marked(self.case):
+            for channel in _channels():
+                with contextlib.suppress(OSError):
+                    os.close(channel)
+        return layer.train(x, dy)
+
+
+class InterruptsItself(_Faulty):
+    """Raises what is no Exception."""
+
+    name = "faulty.interrupts"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        raise KeyboardInterrupt
+
+
+class AnswersWrongly(_Faulty):
+    """Gives an output of the wrong shape, format or finiteness, by the case's id."""
+
+    name = "faulty.wrong"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        step = layer.train(x, dy)
+        if not _marked(self.case):
+            return step
+        wrong = (step.y[..., :-1], step.y.astype(np.float64) + 1j, step.y * np.nan)
+        return replace(step, y=wrong[int(self.case.id, 16) % 3])
+
+
+class AnswersViews(_Faulty):
+    """Answers with views of its input, and overwrites that on the next call."""
+
+    name = "faulty.views"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        return replace(layer.train(x, dy), y=x[...], dx=dy[...])
+
+
+class Remembers(_Faulty):
+    """Adds to each output what it saw in the case before."""
+
+    name = "faulty.remembers"
+    seen: ClassVar[list[float]] = [0.0]
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        step = layer.train(x, dy)
+        before, self.seen[0] = self.seen[0], float(np.abs(x).max(initial=1.0))
+        return replace(step, y=(step.y + before).astype(step.y.dtype))
+
+
 class Declines(_Faulty):
     """Finds out while building that it cannot do it."""
 
@@ -181,6 +349,15 @@ class CannotStart(_Faulty):
 
     def __init__(self) -> None:
         import a_framework_that_does_not_exist  # type: ignore[import-not-found]  # noqa: F401 -- the point of this adapter
+
+
+class HangsStarting(_Faulty):
+    """Never finishes importing its framework."""
+
+    name = "faulty.hangs_starting"
+
+    def __init__(self) -> None:
+        time.sleep(3600)
 
 
 class DiesStarting(_Faulty):

@@ -21,6 +21,7 @@ from bnconform.conformance.contract import (
 )
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
+from bnconform.conformance.engine.worker import OUTPUT_LIMIT
 
 
 def _case(*, marked: bool) -> Case:
@@ -125,6 +126,87 @@ def test_a_subject_that_cannot_start_is_unavailable_with_its_reason(
         described = process.describe()
     assert not described.available
     assert reason in described.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        pytest.param("Aborts", -6, id="abort"),
+        pytest.param("Leaves", 7, id="os._exit"),
+        pytest.param("ClosesTheChannel", 9, id="cannot answer any more"),
+    ],
+)
+def test_a_process_that_ends_costs_its_own_case_only(
+    faulty: Callable[[str], Target], name: str, code: int
+) -> None:
+    """Whichever way it ends, the case is a crash and its neighbours are answered."""
+    good, bad = _case(marked=False), _case(marked=True)
+    first, crashed, *rest = _ask(faulty(name), good, bad, good, good)
+    assert isinstance(crashed, Crashed)
+    assert crashed.exit_code == code
+    assert all(isinstance(outcome, Answered) for outcome in (first, *rest))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("HangsInC", id="no Python runs any more"),
+        pytest.param("WritesToTheChannel", id="the pool waits for the rest of a message"),
+    ],
+)
+def test_a_process_that_is_lost_costs_its_own_case_only(
+    faulty: Callable[[str], Target], name: str
+) -> None:
+    """Where neither the process nor its pool can tell, the case has hung at its limit."""
+    good, bad = _case(marked=False), _case(marked=True)
+    first, hung, *rest = _ask(faulty(name), good, bad, good, good, limit=4.0)
+    assert isinstance(hung, Hung)
+    assert all(isinstance(outcome, Answered) for outcome in (first, *rest))
+
+
+@pytest.mark.parametrize("name", ["StartsThreads", "FloodsStdout", "AnswersViews"])
+def test_what_is_no_fault_of_the_answer_is_answered(
+    faulty: Callable[[str], Target], name: str
+) -> None:
+    """Threads and noise cost nothing; what was printed last is kept, up to a limit."""
+    found = _ask(faulty(name), _case(marked=True), _case(marked=False))
+    assert all(isinstance(outcome, Answered) for outcome in found)
+    if name == "FloodsStdout":
+        assert found[0].output.endswith("the end")  # type: ignore[union-attr]
+        assert len(found[0].output) == OUTPUT_LIMIT  # type: ignore[union-attr]
+
+
+def test_what_is_no_exception_is_an_outcome_too(faulty: Callable[[str], Target]) -> None:
+    """KeyboardInterrupt in a subject does not interrupt the harness."""
+    (outcome,) = _ask(faulty("InterruptsItself"), _case(marked=False))
+    assert isinstance(outcome, Raised)
+    assert outcome.error.startswith("KeyboardInterrupt")
+
+
+def test_a_process_that_takes_too_much_memory_is_killed(faulty: Callable[[str], Target]) -> None:
+    """The case is a crash that says why; its neighbours are answered."""
+    good, bad = _case(marked=False), _case(marked=True)
+    target = faulty("Swells")
+    with SubjectProcess(target, {}, memory=500 * 2**20) as process:
+        questions = (Question(case=case, repeat=False) for case in (good, bad, good))
+        first, crashed, last = (outcome for _, outcome in process.ask(questions, 60.0))
+    assert isinstance(first, Answered)
+    assert isinstance(last, Answered)
+    assert isinstance(crashed, Crashed)
+    assert "0.5 GiB are allowed" in crashed.output
+
+
+def test_a_process_that_has_grown_is_replaced_between_questions(
+    faulty: Callable[[str], Target],
+) -> None:
+    """Before it comes to the limit, and at the cost of no case."""
+    target, case = faulty("Leaks"), _case(marked=False)
+    with SubjectProcess(target, {}, memory=800 * 2**20) as process:
+        for _ in range(4):
+            questions = [Question(case=case, repeat=False)] * 4
+            found = [outcome for _, outcome in process.ask(questions, 60.0)]
+            assert all(isinstance(outcome, Answered) for outcome in found)
+            process.refresh()
 
 
 def test_a_pool_that_breaks_is_replaced_and_nothing_is_lost(

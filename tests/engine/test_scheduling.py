@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import pytest
@@ -101,4 +102,28 @@ def test_a_helper_goes_home_when_nothing_waits(clock: _Clock) -> None:
     scheduler = _scheduler(clock, a=1)
     _take(scheduler)
     assert scheduler.take(None) is None
+    assert scheduler.take("a") is None
+
+
+def test_an_idle_worker_waits_until_it_is_known_whether_help_is_worth_it(clock: _Clock) -> None:
+    """Going home at once would leave a long queue to one worker."""
+    scheduler = _scheduler(clock, a=40)
+    first = _take(scheduler)
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        idle = executor.submit(scheduler.take, None)
+        assert not idle.done()
+        _finish(scheduler, clock, first, WORTH_HELPING)
+        unit = idle.result(timeout=10)
+    assert unit is not None
+    assert unit.block == 1
+
+
+def test_closing_sends_waiting_workers_home(clock: _Clock) -> None:
+    """After an error in one worker the others must not wait for its news."""
+    scheduler = _scheduler(clock, a=40)
+    _take(scheduler)
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        idle = executor.submit(scheduler.take, None)
+        scheduler.close()
+        assert idle.result(timeout=10) is None
     assert scheduler.take("a") is None

@@ -18,6 +18,7 @@ from bnconform.cli.errors import UsageError, user_errors
 from bnconform.cli.subjects import describe_all, select_targets
 from bnconform.conformance.cases.plan import PROFILES
 from bnconform.conformance.engine.campaign import Request, Subject, run_campaign
+from bnconform.conformance.engine.process import MEMORY_LIMIT
 from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.scripts import Published, publish_scripts
 
@@ -46,6 +47,9 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out, keeping what it holds.")
     ] = False,
+    memory: Annotated[
+        float, typer.Option("--memory", help="GiB that a subject may take before it is killed.")
+    ] = MEMORY_LIMIT / 2**30,
     scripts: Annotated[
         int, typer.Option("--scripts", help="Unexpected divergences that get a script, at most.")
     ] = 20,
@@ -59,7 +63,7 @@ def run(
     or the harness is at fault.
     """
     with user_errors():
-        request = _request(out, cases, profile, seed, shard, workers, resume)
+        request = _request(out, cases, profile, seed, shard, workers, resume, memory)
         entries = load_known(_folder(known))
         targets = select_targets(subjects, adapter or [])
         with Reporter() as reporter:
@@ -89,6 +93,7 @@ def _request(
     shard: str,
     workers: int | None,
     resume: bool,
+    memory: float,
 ) -> Request:
     if profile not in PROFILES:
         msg = f"no profile {profile!r}; there are: {', '.join(PROFILES)}"
@@ -102,7 +107,15 @@ def _request(
         workers=_at_least_one("--workers", workers, os.cpu_count() or 1),
         out=out,
         resume=resume,
+        memory=_bytes(memory),
     )
+
+
+def _bytes(gib: float) -> int:
+    if not gib > 0:
+        msg = f"--memory must be more than 0 GiB, got {gib:g}"
+        raise UsageError(msg)
+    return int(gib * 2**30)
 
 
 def _at_least_one(option: str, given: int | None, default: int) -> int:
