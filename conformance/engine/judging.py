@@ -13,7 +13,7 @@ from ..experiments.experiment import Experiment
 from ..judging.judge import Trial, judge_all
 from ..judging.judge_experiment import judge_experiment
 from ..judging.judge_malformed import judge_malformed
-from ..reference import Conventions, expect
+from ..reference import Conventions, expect_many
 from ..topic import Topic, topic_of_case, topic_of_experiment, topic_of_probe
 from ..verdict import Judgement
 from .bundles import Exhibit
@@ -31,9 +31,18 @@ class Judged:
 
 def make_trial(case: Case, adapter: type[Adapter]) -> Trial:
     """The arrays of ``case`` and what they must give under the adapter's dialect."""
-    inputs = make_inputs(case)
-    expected = expect(case, inputs, Conventions.of(adapter.dialect))
-    return Trial(case=case, inputs=inputs, expected=expected)
+    (trial,) = make_trials([case], adapter)
+    return trial
+
+
+def make_trials(cases: Sequence[Case], adapter: type[Adapter]) -> list[Trial]:
+    """What :func:`make_trial` gives for each of ``cases``, those of a signature all at once."""
+    inputs = [make_inputs(case) for case in cases]
+    expected = expect_many(cases, inputs, Conventions.of(adapter.dialect))
+    return [
+        Trial(case=case, inputs=given, expected=want)
+        for case, given, want in zip(cases, inputs, expected, strict=True)
+    ]
 
 
 def judged_case(case: Case, outcome: Outcome, adapter: type[Adapter]) -> Judged:
@@ -50,11 +59,6 @@ def judged_cases(asked: Sequence[tuple[Case, Outcome]], adapter: type[Adapter]) 
     found = judge_all(pairs, adapter.dialect, adapter.capabilities)
     for (trial, outcome), judgements in zip(pairs, found, strict=True):
         yield _judged(topic_of_case(trial.case), trial, outcome, judgements)
-
-
-def make_trials(cases: Sequence[Case], adapter: type[Adapter]) -> list[Trial]:
-    """What :func:`make_trial` gives for each of ``cases``."""
-    return [make_trial(case, adapter) for case in cases]
 
 
 def judged_experiment(experiment: Experiment, outcome: Observation) -> Judged:

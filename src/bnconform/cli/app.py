@@ -10,6 +10,7 @@ import typer
 from bnconform.cli import (
     diffing,
     explaining,
+    finding,
     inferring,
     listing,
     reporting,
@@ -35,6 +36,7 @@ app.command("run")(running.run)
 app.command("report")(reporting.report)
 app.command("diff")(diffing.diff)
 app.command("explain")(explaining.explain)
+app.command("findings")(finding.findings)
 app.command("infer")(inferring.infer_subject)
 app.command("search")(searching.search_subjects)
 app.command("smoke")(smoking.smoke)

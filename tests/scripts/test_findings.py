@@ -1,0 +1,77 @@
+"""The page of findings: one entry for each, and a script that shows it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bnconform.cli.app import app
+from bnconform.conformance.scripts.findings import write_findings
+
+from .by_hand import bundle
+from .test_publishing import run_of
+
+ENTRY = {"reason": "It is\nplanted.", "evidence": "This test.", "upstream": "nobody's"}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A known finding of two divergences, the simpler of which has no proof, and an unknown one."""
+    pytest.importorskip("torch")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    made = run_of(
+        folder,
+        aa=bundle("torch.functional", known="planted", simplicity=[1, 1, 1, ""], count=2),
+        bb=bundle("torch.functional", known="planted", simplicity=[2, 1, 1, ""], shift=0.5),
+        cc=bundle("numpy.reference", shift=0.5, message="y is not what it must be"),
+    )
+    path = made / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["arguments"] = {"profile": "quick", "seed": 0, "cases": 10}
+    path.write_text(
+        json.dumps(manifest | {"versions": {"torch": "2"}, "known": {"planted": ENTRY}})
+    )
+    return made
+
+
+def test_every_finding_is_told_once_with_a_script_that_was_run(run: Path, tmp_path: Path) -> None:
+    """The simplest divergence whose script shows it stands for the finding."""
+    unknown, known = write_findings(run, tmp_path / "out")
+    assert (unknown.name, unknown.script) == ("numpy.reference-bn-train-1-beyond-bound", None)
+    assert "part of bnconform" in unknown.why
+    assert (known.name, known.script, known.rows) == ("planted", "planted.py", 3)
+    script = run / "divergences" / "bb" / "reproduce.py"
+    assert (tmp_path / "out" / "planted.py").read_text() == script.read_text()
+    assert "expected" in known.output
+
+
+def test_the_page_reads_from_what_is_new_to_what_is_known(run: Path, tmp_path: Path) -> None:
+    """Reasons are one paragraph each, and what a script prints is quoted."""
+    write_findings(run, tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert page.index("## Not accepted yet") < page.index("## Known")
+    assert "2 findings, 1 of them with a script" in page
+    assert "It is planted." in page
+    assert "y is not what it must be" in page
+    assert "[planted.py](planted.py) prints:" in page
+    assert "error / bound" in page
+
+
+def test_the_command_says_what_has_no_script(run: Path, tmp_path: Path) -> None:
+    """And where the page is."""
+    done = CliRunner().invoke(app, ["findings", str(run), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "no script: numpy.reference-bn-train-1-beyond-bound" in done.output
+    assert "2 findings, 1 with a script" in done.output
+
+
+def test_where_there_is_no_run_the_command_says_so(tmp_path: Path) -> None:
+    """Nothing is written then."""
+    done = CliRunner().invoke(app, ["findings", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "holds no run" in done.output
+    assert not (tmp_path / "out").exists()
