@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from .dialect import VarianceAlgorithm
 from .formats import Format
+from .numbers.summation import total
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 
@@ -111,11 +112,8 @@ class Moments:
 
 def moments(x: Float64, axes: tuple[int, ...], n: int) -> Moments:
     """A = mean|x| and Q = mean x^2."""
-    return Moments(
-        mean_abs_x=np.abs(x).sum(axis=axes, keepdims=True) / n,
-        mean_square_x=np.square(x).sum(axis=axes, keepdims=True) / n,
-        n=n,
-    )
+    sizes, squares = total(np.abs(x), axes), total(np.square(x), axes)
+    return Moments(mean_abs_x=sizes / n, mean_square_x=squares / n, n=n)
 
 
 def mean_error(m: Moments, p: Precision) -> Float64:
@@ -136,8 +134,8 @@ def variance_error(m: Moments, mu: Float64, v: Float64, delta: Float64, p: Preci
     theta = p.theta(sum_length(m.n))
     if p.algorithm is VarianceAlgorithm.ONE_PASS:
         q = m.mean_square_x
-        return theta * q + 2 * np.abs(mu) * delta + delta**2 + 3 * p.u * q + p.eta
-    return theta * v + 2 * math.sqrt(2) * delta * np.sqrt(v) + 2 * delta**2 + p.eta
+        return theta * q + 2 * np.abs(mu) * delta + delta * delta + 3 * p.u * q + p.eta
+    return theta * v + 2 * math.sqrt(2) * delta * np.sqrt(v) + 2 * (delta * delta) + p.eta
 
 
 def saved_errors(
@@ -173,7 +171,7 @@ class Deviation:
     e_r2: Float64
 
 
-def deviation(s: Statistics, epsilon: float, p: Precision) -> Deviation:
+def deviation(s: Statistics, epsilon: Float64 | float, p: Precision) -> Deviation:
     """The enclosure of r; infinite where v + eps may vanish.
 
     v + eps lies in [max(v - E_v, 0) + eps (1 - 2u), v + E_v + eps (1 + 2u)], where 2u covers the
@@ -185,9 +183,13 @@ def deviation(s: Statistics, epsilon: float, p: Precision) -> Deviation:
     low = np.maximum(s.v - s.e_v, 0.0) + epsilon * (1 - 2 * p.u)
     high = s.v + s.e_v + epsilon * (1 + 2 * p.u)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        r, r_max, r_min = exact**-0.5, low**-0.5, high**-0.5
-        e_r = np.maximum(r_max - r, r - r_min) + 4 * p.normalizing * r_max
-        e_r2 = np.maximum(1 / low - 1 / exact, 1 / exact - 1 / high) + 8 * p.normalizing / low
+        # Differences of neighbours by their quotients, as float64 would leave nothing of them.
+        down = (np.minimum(s.v, s.e_v) + 2 * p.u * epsilon) / exact
+        up = np.where(np.isinf(high), 1.0, (s.e_v + 2 * p.u * epsilon) / high)
+        r, r_max = 1 / np.sqrt(exact), 1 / np.sqrt(low)
+        more, less = down / (1 + np.sqrt(low / exact)), up / (1 + np.sqrt(exact / high))
+        e_r = np.maximum(r_max * more, r * less) + 4 * p.normalizing * r_max
+        e_r2 = np.maximum(down / low, up / exact) + 8 * p.normalizing / low
     return Deviation(r=r, r_max=r_max, e_r=e_r, e_r2=e_r2)
 
 
@@ -197,7 +199,7 @@ def output_error(
     gamma: Float64,
     beta: Float64,
     s: Statistics,
-    epsilon: float,
+    epsilon: Float64 | float,
     p: Precision,
 ) -> Float64:
     """E_y for y = gamma (x - mu) r + beta, or the folded a x + (beta - a mu).
@@ -214,7 +216,7 @@ def output_error(
 
 
 def running_mean_error(
-    old: Float64, e_old: Float64, s: Statistics, decay: float, p: Precision
+    old: Float64, e_old: Float64, s: Statistics, decay: Float64 | float, p: Precision
 ) -> Float64:
     """E_rm = decay e_old + m (delta + u |mu|) + 4u (|rm| + e_old + |mu|), m = 1 - decay.
 
@@ -227,7 +229,7 @@ def running_mean_error(
 
 
 def running_var_error(
-    old: Float64, e_old: Float64, s: Statistics, bessel: float, decay: float, p: Precision
+    old: Float64, e_old: Float64, s: Statistics, bessel: float, decay: Float64 | float, p: Precision
 ) -> Float64:
     """E_rv = decay e_old + m b (E_v + u v) + 5u (rv + e_old + b v), b = n / (n - 1) or 1."""
     m = 1.0 - decay
@@ -237,8 +239,7 @@ def running_var_error(
 
 def dbeta_error(g: Float64, axes: tuple[int, ...], n: int, p: Precision) -> Float64:
     """E_dbeta = n theta(K) G = theta(K) sum|g|."""
-    total = np.abs(g).sum(axis=axes, keepdims=True)
-    return np.asarray(p.theta(sum_length(n)) * total)
+    return p.theta(sum_length(n)) * total(np.abs(g), axes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,11 +260,11 @@ def upstream(
     n: int,
     s: Statistics,
     p: Precision,
-    total: Float64 | None = None,
+    weight: Float64 | None = None,
 ) -> Upstream:
     """The sums, and E_c for c = mean(g d).
 
-    ``total`` is what a mean divides by where that is not n, the sum of weights W.
+    ``weight`` is what a mean divides by where that is not n, the sum of weights W.
 
     E_c = delta (|gbar| + theta(K) G) + theta(K + 4) mean(|g| (|d| + delta))
         + theta(K + 4) [ mean|g x| + (|mu| + delta) G ],
@@ -272,10 +273,9 @@ def upstream(
     k = sum_length(n)
 
     def mean(values: Float64) -> Float64:
-        return np.asarray(values.sum(axis=axes, keepdims=True) / (n if total is None else total))
+        return total(values, axes) / (n if weight is None else weight)
 
-    d = x - s.mu
-    mean_abs_g, mean_g = mean(np.abs(g)), mean(g)
+    d, mean_abs_g, mean_g = x - s.mu, mean(np.abs(g)), mean(g)
     e_c = (
         s.delta * (np.abs(mean_g) + p.theta(k) * mean_abs_g)
         + p.theta(k + 4) * mean(np.abs(g) * (np.abs(d) + s.delta))
@@ -287,7 +287,7 @@ def upstream(
 
 
 def dgamma_error(
-    up: Upstream, n: int | Float64, s: Statistics, epsilon: float, p: Precision
+    up: Upstream, n: int | Float64, s: Statistics, epsilon: Float64 | float, p: Precision
 ) -> Float64:
     """E_dgamma = n [ Dr |c| + r+ E_c + 4u r+ (|c| + E_c) ], since dgamma = n r c; n may be W."""
     dev = deviation(s, epsilon, p)
@@ -302,7 +302,7 @@ def training_dx_error(
     m: Moments,
     up: Upstream,
     s: Statistics,
-    epsilon: float,
+    epsilon: Float64 | float,
     p: Precision,
     share: Float64 | float = 1.0,
     batch: Statistics | None = None,
@@ -331,8 +331,7 @@ def training_dx_error(
     d, delta, theta = x - own.mu, own.delta, p.theta(sum_length(m.n))
     size_c, r2 = np.abs(up.c) + up.e_c, np.square(dev.r_max)
     e_3 = r2 * ((2 * delta + theta * (mean_abs_d + delta)) * size_c + np.abs(d) * up.e_c)
-    e_3 = e_3 + np.abs(d) * np.abs(up.c) * dev.e_r2
-    e_3 = e_3 + 8 * p.u * r2 * (np.abs(d) + delta) * size_c
+    e_3 = e_3 + np.abs(d) * np.abs(up.c) * dev.e_r2 + 8 * p.u * r2 * (np.abs(d) + delta) * size_c
     if p.algorithm is VarianceAlgorithm.ONE_PASS:
         cancel = 6 * p.u * (np.abs(x) + np.abs(own.mu)) + 2 * theta * m.mean_abs_x
         e_3 = e_3 + r2 * size_c * (cancel + np.where(own.e_v >= own.v, np.abs(d), 0.0))
@@ -349,7 +348,7 @@ def by_term_dx_error(
     gamma: Float64,
     up: Upstream,
     s: Statistics,
-    epsilon: float,
+    epsilon: Float64 | float,
     p: Precision,
     output: Format,
 ) -> Float64:
@@ -369,14 +368,14 @@ def by_term_dx_error(
     w = np.abs(x - s.mu) + s.delta
     if p.algorithm is VarianceAlgorithm.ONE_PASS:
         w = np.abs(x) + 2 * np.abs(s.mu) + s.delta
-    through_variance = dev.r_max**3 * w * (np.abs(up.c) + up.e_c)
+    through_variance = dev.r_max * np.square(dev.r_max) * w * (np.abs(up.c) + up.e_c)
     size = np.abs(gamma) * (dev.r_max * (np.abs(g) + np.abs(up.mean_g)) + through_variance)
     error = 4 * output.unit_roundoff * size + 4 * underflow_unit(output, p.accumulation)
     return np.where(size >= output.largest, np.inf, error)
 
 
 def inference_dx_error(
-    g: Float64, gamma: Float64, s: Statistics, epsilon: float, p: Precision
+    g: Float64, gamma: Float64, s: Statistics, epsilon: Float64 | float, p: Precision
 ) -> Float64:
     """E_dx = |gamma g| (Dr + 4u r+) for dx = gamma r g: two products and what r lacks."""
     dev = deviation(s, epsilon, p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from .bounds import (
     sum_length,
 )
 from .formats import Format
+from .numbers.summation import total
 
 
 def weighted_length(n: int) -> int:
@@ -32,10 +34,10 @@ def weighted_length(n: int) -> int:
 
 def weighted_moments(x: Float64, w: Float64, axes: tuple[int, ...], n: int) -> Moments:
     """A = sum(w |x|) / W and Q = sum(w x^2) / W, with the length that quotients of sums need."""
-    total = w.sum(axis=axes, keepdims=True)
+    weight = total(w, axes)
     return Moments(
-        mean_abs_x=(w * np.abs(x)).sum(axis=axes, keepdims=True) / total,
-        mean_square_x=(w * np.square(x)).sum(axis=axes, keepdims=True) / total,
+        mean_abs_x=total(w * np.abs(x), axes) / weight,
+        mean_square_x=total(w * np.square(x), axes) / weight,
         n=weighted_length(n),
     )
 
@@ -64,7 +66,7 @@ class Scale:
     e_shift: Float64
 
 
-def deviation_error(s: Statistics, epsilon: float, p: Precision) -> Float64:
+def deviation_error(s: Statistics, epsilon: Float64 | float, p: Precision) -> Float64:
     """E_sigma for sigma = sqrt(v + epsilon): the ends of the interval that v + epsilon lies in.
 
     3 (u + u_s) sigma+ covers the sum, the root and one more operation.
@@ -85,7 +87,7 @@ class Average:
 
 def renorm_scale(
     s: Statistics,
-    epsilon: float,
+    epsilon: Float64 | float,
     mean: Average,
     stddev: Average,
     clipped: tuple[Float64, Float64],
@@ -121,7 +123,7 @@ def transformed_output_error(
     beta: Float64,
     t: Scale,
     s: Statistics,
-    epsilon: float,
+    epsilon: Float64 | float,
     p: Precision,
 ) -> Float64:
     """E_y for y = gamma (scale xhat + shift) + beta.
@@ -144,7 +146,7 @@ def transformed_dgamma_error(
     ups: tuple[Upstream, Upstream],
     t: Scale,
     s: Statistics,
-    epsilon: float,
+    epsilon: Float64 | float,
     p: Precision,
     n: int,
 ) -> Float64:
@@ -157,30 +159,31 @@ def transformed_dgamma_error(
     e_plain = dgamma_error(plain, n, s, epsilon, p)
     e_scaled = dgamma_error(scaled, n, s, epsilon, p)
     shift = np.abs(t.shift) + t.e_shift
-    sums = p.theta(sum_length(n) + 4) * (np.abs(g) * shift).sum(axis=axes, keepdims=True)
+    sums = p.theta(sum_length(n) + 4) * total(np.abs(g) * shift, axes)
     off = t.e_scale * (np.abs(dgamma) + e_plain) + t.e_shift * n * np.abs(plain.mean_g)
     return np.asarray(e_scaled + sums + off)
 
 
-def squared_deviation_error(sd: Average, epsilon: float, p: Precision) -> Float64:
+def squared_deviation_error(sd: Average, epsilon: Float64 | float, p: Precision) -> Float64:
     """E_rv for rv = sd^2 - epsilon: 2 sd E_sd + E_sd^2 + 3u (sd + E_sd)^2 + 2u epsilon."""
     reach = np.square(sd.value + sd.error)
     return sd.error * (2 * sd.value + sd.error) + p.u * (3 * reach + 2 * epsilon)
 
 
-def debiased_error(hidden: Average, decay: float, updates: int, p: Precision) -> Float64:
+def debiased_error(hidden: Average, decay: Float64 | float, updates: int, p: Precision) -> Float64:
     """E_a for a = h / (1 - decay^t).
 
     decay is rounded to the subject's format, so decay^t is off by up to 2 t u decay^t and
     1 - decay^t by that and u: E_a = [ E_h + |a| (2t + 1) u ] / (1 - decay^t - (2t + 1) u)
     + 3u |a|. Infinite where nothing is left below the line.
     """
-    rest = 1.0 - decay**updates
+    power = np.asarray(decay, np.float64)
+    rest = 1.0 - math.prod([power] * updates)
     off = (2 * updates + 1) * p.u
-    if rest <= off:
-        return np.full_like(hidden.value, np.inf)
-    size = np.abs(hidden.value) / rest
-    return (hidden.error + size * off) / (rest - off) + 3 * p.u * size
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.abs(hidden.value) / rest
+        error = (hidden.error + size * off) / (rest - off) + 3 * p.u * size
+    return np.where(rest <= off, np.inf, error)
 
 
 def kept_in_half(error: Float64, value: Float64, half: Format) -> Float64:

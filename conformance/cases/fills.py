@@ -21,9 +21,9 @@ nan, inf   ordinary, with one non-finite value in channel 0
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -34,6 +34,7 @@ from ..case import Case, FillKind, Layout, Upstream
 from ..contract import Array, Parameters
 from ..formats import FORMATS, DType
 from ..variant import Adjusted, Hidden, Masked, Renorm, Weighted
+from . import streams
 
 Float64 = npt.NDArray[np.float64]
 
@@ -82,6 +83,31 @@ class Inputs:
 
 def make_inputs(case: Case) -> Inputs:
     """All arrays of ``case``, freshly allocated; only what it asks to be shared is."""
+    return make_many([case])[0]
+
+
+def make_many(cases: Sequence[Case]) -> list[Inputs]:
+    """:func:`make_inputs` of every case: the same values, sooner."""
+    names = [f"{case.fill.seed}/{role}" for case in cases for role in _roles(case)]
+    with streams.prepared(names):
+        return [_made(case) for case in cases]
+
+
+def _roles(case: Case) -> Iterator[str]:
+    """The streams that nearly every array of ``case`` begins; it may begin others."""
+    exact = case.fill.kind is FillKind.EXACT
+    yield from ("shift", "spread", "running_mean", "running_var", "gamma", "beta")
+    calls = ["step0"]
+    if not case.same_inputs:
+        calls = [*(f"step{index}" for index in range(case.steps)), "inference"]
+    for role in calls:
+        yield from (f"{role}.{part}" for part in (_EXACT_PARTS if exact else ("x", "dy")))
+
+
+_EXACT_PARTS = ("mean", "pairs", "order", "dy")
+
+
+def _made(case: Case) -> Inputs:
     if case.same_inputs:
         only = _step_inputs(case, case.shape, "step0")
         return Inputs(parameters=_parameters(case), steps=(only,) * case.steps, inference=only)
@@ -218,8 +244,12 @@ def _to_shape(case: Case, shape: tuple[int, ...], by_channel: Float64) -> Float6
     return np.transpose(by_channel.reshape([shape[axis] for axis in axes]), np.argsort(axes))
 
 
+@functools.lru_cache(maxsize=8)
 def _location_scale(case: Case, channels: int) -> tuple[Float64, Float64]:
-    """Mean and deviation per channel that the fill aims at, each of shape (channels,)."""
+    """Mean and deviation per channel that the fill aims at, each of shape (channels,).
+
+    Every array of a case is about the same ones.
+    """
     ones = np.ones(channels)
     shift = 2.0 * _uniform(case, "shift", channels) - 1.0
     spread = np.ldexp(1.0, (_raw(case, "spread", channels) % 5).astype(np.int64) - 2)
@@ -309,8 +339,7 @@ def _upstream(case: Case, shape: tuple[int, ...], role: str) -> Float64:
 
 def _raw(case: Case, role: str, count: int) -> npt.NDArray[np.uint64]:
     """``count`` raw 64-bit words of the stream that belongs to (seed, role)."""
-    digest = hashlib.sha256(f"{case.fill.seed}/{role}".encode()).digest()
-    return np.random.PCG64(int.from_bytes(digest[:16])).random_raw(count)
+    return streams.raw(f"{case.fill.seed}/{role}", count)
 
 
 def _uniform(case: Case, role: str, count: int) -> Float64:
@@ -326,9 +355,10 @@ def _normal(case: Case, role: str, *shape: int) -> Float64:
     the range is +-3.46.
     """
     raw = _raw(case, role, math.prod(shape))
-    mask = np.uint64(0xFFFF)
-    fields = [(raw >> np.uint64(16 * part)) & mask for part in range(4)]
-    total = sum(part.astype(np.float64) for part in fields) - 2.0 * 65535.0
+    odd = np.uint64(0x0000FFFF0000FFFF)
+    pairs = (raw & odd) + ((raw >> np.uint64(16)) & odd)
+    fields = (pairs & np.uint64(0xFFFFFFFF)) + (pairs >> np.uint64(32))
+    total = fields.astype(np.float64) - 2.0 * 65535.0
     # Four uniforms on [0, 65535] have variance 4 (65536^2 - 1) / 12, so a deviation of 37837.2.
     return np.asarray(total * (1.0 / 37837.2)).reshape(shape)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from ..contract import Adapter
 from ..explanation.attribution import attribute
 from ..explanation.explanation import Explanation, Witness
 from ..explanation.names import Kind
-from ..explanation.scope import meets
+from ..explanation.row_causes import Assigner, Row
 from ..judging.judge import judge
 from ..known.divergences import case_facts
 from ..record import UNEXPECTED
 from ..topic import topic_of_case
-from .bundles import bundle_id
+from .bundles import BundleKey, bundle_id
 from .judging import make_trial
 from .process import Question, SubjectProcess
 from .run_directory import write_json
@@ -119,17 +119,6 @@ def _of_other_topics(
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    """What assigning a row to an explanation needs to know of it."""
-
-    case_id: str
-    clause: str
-    quantity: str
-    bundle: str
-    facts: Mapping[str, Any]
-
-
 def explained_rows(
     explanations: Sequence[Explanation], rows: pd.DataFrame, cases: Mapping[str, Case]
 ) -> list[dict[str, Any]]:
@@ -139,15 +128,18 @@ def explained_rows(
     and of where its case lies.
     """
     bundles: dict[int, set[str]] = defaultdict(set)
-    members: dict[int, list[_Row]] = defaultdict(list)
-    sampled = [frozenset(each.affected) for each in explanations]
-    for _, row in unexpected(rows).iterrows():
-        mine = _row(row, cases)
-        scored = [(_fit(each, sampled[i], mine), -i) for i, each in enumerate(explanations)]
-        score, number = max(scored, default=((0, 0), 0))
-        if score[0] > 0:
-            bundles[-number].add(mine.bundle)
-            members[-number].append(mine)
+    members: dict[int, list[Row]] = defaultdict(list)
+    assigner = Assigner(explanations)
+    columns = ["subject", "clause", "quantity", "verdict", "cause", "known", "case_id"]
+    for values in unexpected(rows)[columns].itertuples(index=False, name=None):
+        *key, case_id = map(str, values)
+        case = cases.get(case_id)
+        facts = {} if case is None else case_facts(case)
+        row = Row(case_id=case_id, clause=key[1], quantity=key[2], facts=facts)
+        number = assigner.assigned(row)
+        if number is not None:
+            bundles[number].add(bundle_id(_key(key)))
+            members[number].append(row)
     return [
         asdict(each)
         | {
@@ -160,27 +152,9 @@ def explained_rows(
     ]
 
 
-def _row(row: Mapping[Any, Any] | pd.Series, cases: Mapping[str, Case]) -> _Row:
-    columns = ("subject", "clause", "quantity", "verdict", "cause", "known")
-    subject, clause, quantity, verdict, cause, known = (str(row[name]) for name in columns)
-    case = cases.get(str(row["case_id"]))
-    return _Row(
-        case_id=str(row["case_id"]),
-        clause=clause,
-        quantity=quantity,
-        bundle=bundle_id((subject, clause, quantity, verdict, cause, known)),
-        facts={} if case is None else case_facts(case),
-    )
-
-
-def _fit(each: Explanation, sampled: frozenset[tuple[str, str]], row: _Row) -> tuple[int, int]:
-    """How well an explanation speaks of a row; 0 not at all, more is better."""
-    where = meets(each.where, row.facts) if row.facts else not each.where
-    about = row.quantity in each.quantities
-    named = row.clause in each.clauses
-    seen = (row.case_id, row.quantity) in sampled
-    score = 8 * (seen and named) + 4 * seen + 2 * (about and named and where) + (about and where)
-    return score, len(each.affected)
+def _key(values: Sequence[str]) -> BundleKey:
+    subject, clause, quantity, verdict, cause, known = values
+    return subject, clause, quantity, verdict, cause, known
 
 
 def write_explanations(path: Path, found: Sequence[Mapping[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..case import Case
-from ..cases.fills import make_inputs
+from ..cases.fills import make_many
 from ..cases.malformed import MalformedCall, Probe, make_call
 from ..contract import Adapter, Observation, Outcome
 from ..experiments.experiment import Experiment
@@ -37,7 +37,7 @@ def make_trial(case: Case, adapter: type[Adapter]) -> Trial:
 
 def make_trials(cases: Sequence[Case], adapter: type[Adapter]) -> list[Trial]:
     """What :func:`make_trial` gives for each of ``cases``, those of a signature all at once."""
-    inputs = [make_inputs(case) for case in cases]
+    inputs = make_many(cases)
     expected = expect_many(cases, inputs, Conventions.of(adapter.dialect))
     return [
         Trial(case=case, inputs=given, expected=want)

@@ -189,6 +189,14 @@ class SubjectProcess:
         tasks = (_Task(key=probe, work=call_malformed, arguments=(probe,)) for probe in probes)
         return self._in_turn(tasks, limit)
 
+    def do(
+        self, work: Callable[..., Result], arguments: tuple[Any, ...], limit: float
+    ) -> Result | Raised | Crashed | Hung:
+        """What ``work(*arguments)`` gives in the worker, which gets ``limit`` seconds for it."""
+        task = _Task(key=None, work=work, arguments=arguments)
+        ((_, found),) = self._in_turn([task], limit)
+        return found
+
     def _in_turn(
         self, tasks: Iterable[_Task[Key, Result]], limit: float
     ) -> Iterator[tuple[Key, Result | Raised | Crashed | Hung]]:

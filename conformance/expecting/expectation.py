@@ -47,11 +47,12 @@ def is_exact_lane(case: Case) -> bool:
     n = 2^16; every update with decay 1/2 needs one more bit. Variants take other sums, and a state
     in half precision has too few bits.
     """
+    if case.fill.kind is not FillKind.EXACT or case.steps > 4:
+        return False
     if case.variant != PLAIN or case.half_parameters:
         return False
     counts = [case.count(shape) for shape in case.step_shapes]
-    powers_of_two = all(0 < n <= 2**12 and n & (n - 1) == 0 for n in counts)
-    return case.fill.kind is FillKind.EXACT and powers_of_two and case.steps <= 4
+    return all(0 < n <= 2**12 and n & (n - 1) == 0 for n in counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +145,10 @@ class Expectation:
         )
 
 
+Expectations: TypeAlias = dict[Quantity, Expectation]
+"""Of one call, or of the state."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expected:
     """Expectations of every quantity, step by step, then of the inference call after training."""
@@ -156,16 +161,31 @@ def expectation(
     value: Number, bound: Float64, vacuous: np.ndarray | None, output: Format
 ) -> Expectation:
     """An expectation that is looked at everywhere; an infinite bound is vacuous."""
-    nothing_known = ~np.isfinite(bound) & np.isfinite(value.hi)
-    if vacuous is not None:
+    nothing_known = ~np.isfinite(bound)
+    if nothing_known.any():
+        nothing_known = nothing_known & np.isfinite(value.hi)
+    if vacuous is not None and vacuous.any():
         nothing_known = nothing_known | vacuous
     return Expectation(
         value=value,
-        bound=np.asarray(np.broadcast_to(bound, value.shape)),
-        vacuous=np.asarray(np.broadcast_to(nothing_known, value.shape)),
+        bound=_filling(bound, value.shape),
+        vacuous=_filling(nothing_known, value.shape),
         excluded=np.zeros(value.shape, bool),
         output=output,
     )
+
+
+def _filling(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return values if values.shape == shape else np.asarray(np.broadcast_to(values, shape))
+
+
+def chosen(first: np.ndarray, one: Number, other: Number) -> Number:
+    """``one`` where ``first`` says so, ``other`` elsewhere."""
+    if isinstance(one, DoubleDouble) and isinstance(other, DoubleDouble):
+        return DoubleDouble(np.where(first, one.hi, other.hi), np.where(first, one.lo, other.lo))
+    if isinstance(one, Rational) and isinstance(other, Rational):
+        return Rational(np.where(first, one.values, other.values))
+    return type(one)(np.where(first, one.hi, other.hi))
 
 
 def rearranged(value: Number, order: Callable[[np.ndarray], np.ndarray]) -> Number:

@@ -1,8 +1,8 @@
-"""The walk through a case: exact values of every step from the spec, and the bound of each.
+"""The walk through cases: exact values of every step from the spec, and the bound of each.
 
-Joins ``spec.py`` (evaluated in double-double arithmetic) and ``bounds.py`` for one case under one
-set of conventions. What a variant changes is in ``expecter_variants.py``; ``reference.py`` is the
-way in.
+Joins ``spec.py`` (evaluated in double-double arithmetic) and ``bounds.py`` for a stack of cases
+under one set of conventions. What a variant changes is in ``expecter_variants.py``;
+``reference.py`` is the way in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .. import bounds, bounds_variants, spec
 from ..bounds import Float64, Moments, Precision, Statistics, Upstream
-from ..case import Case, Mode
+from ..case import Mode
 from ..cases.fills import Inputs, StepInputs
 from ..contract import Parameters, Quantity
 from ..dialect import FrozenPolicy, HalfGradient, HalfOutput, TrainingStatistics, VarianceAlgorithm
@@ -25,43 +25,47 @@ from .batch import Batch, Transform
 from .expectation import (
     Conventions,
     Expectation,
+    Expectations,
     Expected,
     Number,
     NumberSystem,
     expectation,
-    is_exact_lane,
 )
 from .running_state import RunningState, State
-
-Expectations = dict[Quantity, Expectation]
+from .stack import Stack
 
 
 class Expecter:
-    """Walks a case's steps, carrying the running statistics and their bounds."""
+    """Walks the steps of a stack's cases, carrying the running statistics and their bounds.
+
+    All arrays are as in :class:`~.stack.Stack`; so are those of what it gives.
+    """
 
     equations: Any = spec
     """Whose equations are walked through: an explanation tries others in their place."""
 
     def __init__(
         self,
-        case: Case,
+        stack: Stack,
         parameters: Parameters,
         conventions: Conventions,
         number: NumberSystem = DoubleDouble,
     ) -> None:
         """Begin with ``parameters``; ``number`` is what the equations are evaluated in."""
-        self.case, self.conventions, self.number = case, conventions, number
+        self.stack, self.conventions, self.number = stack, conventions, number
+        self.case = case = stack.case
         self.axes = case.reduction_axes
-        self.wide = [
-            size if axis in case.channel_axes else 1 for axis, size in enumerate(case.shape)
-        ]
+        self.per_channel = (*case.feature_shape, stack.count)
+        self.wide = (*(1 for _ in self.axes), *self.per_channel)
         self.precision = conventions.precision(case)
+        self.parameters = case.parameter_format
         self.gamma, self.beta = self.widen(parameters.gamma), self.widen(parameters.beta)
         self.gamma64 = np.ones(self.wide) if self.gamma is None else self.gamma.hi
         self.beta64 = np.zeros(self.wide) if self.beta is None else self.beta.hi
         self.zero = np.zeros(self.wide)
         self.no = np.zeros(self.wide, bool)
-        self.running = RunningState(case, parameters, conventions, number, self.equations)
+        self._taken: tuple[StepInputs, Batch] | None = None
+        self.running = RunningState(stack, parameters, conventions, number, self.equations)
 
     # The walk.
 
@@ -84,14 +88,15 @@ class Expecter:
         """One training call, and the state after it."""
         if inputs.x.size == 0:
             return self.empty(inputs) | self.state_expectations()
-        batch = self.batch(inputs)
+        batch = self.taken(inputs)
         if self.conventions.training_statistics is TrainingStatistics.RUNNING:
             self.update_state(batch, update)
             step = self.by_updated_state(batch, update)
         else:
             step = self.by_batch(inputs)
             self.update_state(batch, update)
-        noise = self.state.e_var >= np.maximum(self.state.var.hi, batch.s.v + self.case.epsilon)
+        self._taken = None
+        noise = self.state.e_var >= np.maximum(self.state.var.hi, batch.s.v + self.epsilon)
         return step | self.state_expectations(noise)
 
     def infer(self, inputs: StepInputs) -> Expectations:
@@ -100,14 +105,20 @@ class Expecter:
             return self.empty(inputs)
         x, g, p = self.numbers(inputs.x), self.numbers(inputs.dy), self.precision
         n, s = self.case.count(x.shape), self.state.statistics()
-        r = self.equations.inverse_deviation(self.state.var, self.case.epsilon)
+        r = self.equations.inverse_deviation(self.state.var, self.epsilon)
         xhat = self.equations.normalize(x, self.state.mean, r)
         up = bounds.upstream(x.hi, g.hi, self.axes, n, s, p)
         dx = self.equations.inference_dx(g, r, self.gamma)
-        e_dx = bounds.inference_dx_error(g.hi, self.gamma64, s, self.case.epsilon, p)
+        e_dx = bounds.inference_dx_error(g.hi, self.gamma64, s, self.epsilon, p)
         return self.call(x, g, xhat, (dx, e_dx), s, up, n)
 
     # Calls that normalize by the batch.
+
+    def taken(self, inputs: StepInputs) -> Batch:
+        """:meth:`batch` of the call at hand, computed once."""
+        if self._taken is None or self._taken[0] is not inputs:
+            self._taken = inputs, self.batch(inputs)
+        return self._taken[1]
 
     def batch(self, inputs: StepInputs) -> Batch:
         """The statistics of one training call."""
@@ -128,15 +139,15 @@ class Expecter:
 
         Welford's recurrence divides by every k up to n and is not exact even then.
         """
-        exact_lane = is_exact_lane(self.case) and self.precision.saved == 0
+        exact_lane = self.stack.exact_lane and self.precision.saved == 0
         return exact_lane and self.conventions.algorithm is not VarianceAlgorithm.WELFORD
 
     def by_batch(self, inputs: StepInputs) -> Expectations:
         """A call that normalizes by the batch and differentiates through its statistics."""
         if inputs.x.size == 0:
             return self.empty(inputs)
-        b = self.batch(inputs)
-        r = self.equations.inverse_deviation(b.v, self.case.epsilon)
+        b = self.taken(inputs)
+        r = self.equations.inverse_deviation(b.v, self.epsilon)
         xhat = self.equations.normalize(b.x, b.mu, r)
         transform = self.transform(b, inputs)
         if transform is None:
@@ -157,7 +168,7 @@ class Expecter:
         self, b: Batch, g: Number, r: Number, xhat: Number
     ) -> tuple[Number, Float64, Upstream]:
         """dx for the upstream gradient ``g``, its bound, and the sums over g."""
-        p, epsilon = self.precision, self.case.epsilon
+        p, epsilon = self.precision, self.epsilon
         up = bounds.upstream(b.x.hi, g.hi, self.axes, b.m.n, b.s, p, b.total)
         dx = self.through_batch(b, g, r, xhat)
         e_dx = bounds.training_dx_error(
@@ -186,7 +197,7 @@ class Expecter:
 
     def transformed_call(self, b: Batch, r: Number, xhat: Number, t: Transform) -> Expectations:
         """y = gamma (scale xhat + shift) + beta and its gradients."""
-        p, epsilon, e = self.precision, self.case.epsilon, t.errors
+        p, epsilon, e = self.precision, self.epsilon, t.errors
         n = b.m.n
         scaled = b.g * t.scale
         dx, e_dx, up_scaled = self.dx_of(b, scaled, r, xhat)
@@ -210,8 +221,8 @@ class Expecter:
 
     def by_updated_state(self, b: Batch, update: int) -> Expectations:
         """A training call that normalizes by the running statistics after the update."""
-        p, epsilon, state = self.precision, self.case.epsilon, self.state
-        decay = self.case.decay
+        p, epsilon, state = self.precision, self.epsilon, self.state
+        decay = self.stack.decay
         one = self.numbers(1.0)
         share = one / float(update) if decay is None else one - decay
         s = state.statistics()
@@ -222,7 +233,7 @@ class Expecter:
             b.g, xhat, b.x - b.mu, r, self.gamma, share, self.axes
         )
         e_dx = bounds.training_dx_error(
-            b.x.hi, b.g.hi, self.gamma64, b.m, up, s, epsilon, p, float(share.hi), b.s
+            b.x.hi, b.g.hi, self.gamma64, b.m, up, s, epsilon, p, share.hi, b.s
         )
         if self.conventions.half_gradient is HalfGradient.BY_TERM:
             e_dx = e_dx + bounds.by_term_dx_error(
@@ -243,7 +254,7 @@ class Expecter:
         count: int | Float64,
     ) -> Expectations:
         """y and the gradients of one call, with the statistics ``s`` it normalized by."""
-        epsilon, p, unknown = self.case.epsilon, self.precision, self.unknown(s)
+        epsilon, p, unknown = self.epsilon, self.precision, self.unknown(s)
         y = self.equations.scale_and_shift(xhat, self.gamma, self.beta)
         e_y = bounds.output_error(x.hi, y.hi, self.gamma64, self.beta64, s, epsilon, p)
         e_dgamma = bounds.dgamma_error(up, count, s, epsilon, p)
@@ -260,8 +271,8 @@ class Expecter:
         is never negative, so that its bound holds and means something even there.
         """
         if self.precision.algorithm is VarianceAlgorithm.ONE_PASS:
-            return np.asarray(s.e_v >= s.v + self.case.epsilon)
-        return np.asarray(s.v + self.case.epsilon <= 0)
+            return np.asarray(s.e_v >= s.v + self.epsilon)
+        return np.asarray(s.v + self.epsilon <= 0)
 
     def affine_gradients(
         self, g: Number, normalized: Number, e_dgamma: Float64, unknown: np.ndarray
@@ -274,7 +285,7 @@ class Expecter:
         if self.case.center:
             n = self.case.count(g.shape)
             e_dbeta = bounds.dbeta_error(g.hi, self.axes, n, self.precision)
-            if is_exact_lane(self.case):
+            if self.stack.exact_lane:
                 e_dbeta = self.zero
             found[Quantity.DBETA] = self.statistic(
                 self.equations.dbeta(g, self.axes), e_dbeta, None
@@ -327,26 +338,28 @@ class Expecter:
         """
         state = self.state
         known = np.isfinite(state.e_mean) & np.isfinite(state.e_var)
+        if known.all():
+            return found
         undefined = ~known & np.isfinite(state.mean.hi) & np.isfinite(state.var.hi)
-        if found.value.shape == self.case.feature_shape:
-            return found.without(undefined.reshape(self.case.feature_shape))
+        if found.value.shape == self.per_channel:
+            return found.without(undefined.reshape(self.per_channel))
         return found.without(np.broadcast_to(undefined, found.value.shape))
 
     # Formats and shapes.
+
+    @property
+    def epsilon(self) -> Float64:
+        """That of every case."""
+        return self.stack.epsilon
 
     @property
     def accumulation(self) -> Format:
         """The format that statistics are computed in."""
         return self.precision.accumulation
 
-    @property
-    def parameters(self) -> Format:
-        """The format of parameters and state."""
-        return self.case.parameter_format
-
     def numbers(self, values: npt.ArrayLike) -> Number:
         """``values`` in the number system; exact, as every format is a subset of float64."""
-        return self.number(np.asarray(values).astype(np.float64))
+        return self.number(np.asarray(values, np.float64))
 
     def widen(self, parameter: np.ndarray | None) -> Number | None:
         """A parameter in wide shape."""
@@ -373,13 +386,12 @@ class Expecter:
         vacuous: np.ndarray | None,
         output: Format | None = None,
     ) -> Expectation:
-        """An expectation per channel, of ``feature_shape``, in the parameters' format."""
+        """An expectation per channel, of shape ``per_channel``, in the parameters' format."""
         output = output or self.parameters
         bound = np.where(
             error == 0, 0.0, bounds.rounded(error, value.hi, output, self.accumulation)
         )
-        found = expectation(value, bound, vacuous, output)
-        return found.reshape(*self.case.feature_shape)
+        return expectation(value, bound, vacuous, output).reshape(*self.per_channel)
 
 
 def _variance_is_noise(s: Statistics, m: Moments, p: Precision) -> np.ndarray:

@@ -11,15 +11,24 @@ import numpy as np
 from .. import bounds, bounds_variants
 from ..bounds import Float64, Statistics
 from ..bounds_variants import Average, Scale
-from ..case import Case
 from ..cases.fills import StepInputs
 from ..contract import Parameters, Quantity
 from ..dialect import GhostGroups
 from ..numbers.doubledouble import DoubleDouble
+from ..numbers.summation import total
 from ..variant import PLAIN, Ghost, Renorm, Synchronized, VariantKind
 from .batch import Batch, Transform
-from .expectation import Conventions, Expectation, Number, NumberSystem, expectation, rearranged
-from .expecter import Expectations, Expecter
+from .expectation import (
+    Conventions,
+    Expectation,
+    Expectations,
+    Number,
+    NumberSystem,
+    expectation,
+    rearranged,
+)
+from .expecter import Expecter
+from .stack import Stack
 
 
 class WeightedExpecter(Expecter):
@@ -28,7 +37,10 @@ class WeightedExpecter(Expecter):
     weights: Float64
 
     def train(self, inputs: StepInputs, update: int) -> Expectations:
-        """As ever, unless nothing has a weight: then only sums over g and the state are known."""
+        """As ever, unless nothing has a weight: then only sums over g and the state are known.
+
+        All cases of a stack are alike in that.
+        """
         if np.any(inputs.weights):
             return super().train(inputs, update)
         found = self.infer(inputs)
@@ -43,7 +55,7 @@ class WeightedExpecter(Expecter):
             1 if axis in self.case.channel_axes else size
             for axis, size in enumerate(inputs.x.shape)
         ]
-        self.weights = np.broadcast_to(np.asarray(inputs.weights, np.float64), wide)
+        self.weights = np.broadcast_to(cast("Float64", inputs.weights), wide)
         w, n = self.weights, self.case.count(inputs.x.shape)
         x = self.numbers(inputs.x)
         kept = self.numbers(np.where(w == 0, 0.0, x.hi))
@@ -54,8 +66,8 @@ class WeightedExpecter(Expecter):
             m, mu.hi, v.hi, bounds.mean_error(m, self.precision), self.precision
         )
         s = Statistics(mu=mu.hi, v=v.hi, delta=delta, e_v=e_v)
-        total = w.sum(axis=self.axes, keepdims=True)
-        return Batch(x=x, g=self.numbers(inputs.dy), mu=mu, v=v, s=s, m=m, count=total)
+        g, weight = self.numbers(inputs.dy), total(w, self.axes)
+        return Batch(x=x, g=g, mu=mu, v=v, s=s, m=m, count=weight)
 
     def share(self) -> Float64:
         """The weights: gradients through the statistics divide by W."""
@@ -74,14 +86,14 @@ class WeightedExpecter(Expecter):
         It takes part in the sums of the gradients of its channel, if only times 0.
         """
         found = super().by_batch(inputs)
-        hidden = ~np.isfinite(inputs.x.astype(np.float64)) & (self.weights == 0)
+        hidden = ~np.isfinite(inputs.x) & (self.weights == 0)
         if not hidden.any():
             return found
         channels = hidden.any(axis=self.axes, keepdims=True)
         found[Quantity.Y] = found[Quantity.Y].without(hidden)
         found[Quantity.DX] = found[Quantity.DX].without(np.broadcast_to(channels, hidden.shape))
         if Quantity.DGAMMA in found:
-            spoilt = channels.reshape(self.case.feature_shape)
+            spoilt = channels.reshape(self.per_channel)
             found[Quantity.DGAMMA] = found[Quantity.DGAMMA].without(spoilt)
         return found
 
@@ -91,14 +103,14 @@ class SynchronizedExpecter(Expecter):
 
     def __init__(
         self,
-        case: Case,
+        stack: Stack,
         parameters: Parameters,
         conventions: Conventions,
         number: NumberSystem = DoubleDouble,
     ) -> None:
         """Allow for the merges."""
-        super().__init__(case, parameters, conventions, number)
-        self.variant = cast("Synchronized", case.variant)
+        super().__init__(stack, parameters, conventions, number)
+        self.variant = cast("Synchronized", stack.case.variant)
         self.precision = replace(self.precision, merges=self.variant.replicas)
 
     def batch(self, inputs: StepInputs) -> Batch:
@@ -120,8 +132,7 @@ class AdjustedExpecter(Expecter):
     def transform(self, batch: Batch, inputs: StepInputs) -> Transform:
         """a and b as they are given, exactly."""
         del batch
-        scale = np.asarray(inputs.adjust_scale, np.float64)
-        shift = np.asarray(inputs.adjust_shift, np.float64)
+        scale, shift = cast("Float64", inputs.adjust_scale), cast("Float64", inputs.adjust_shift)
         errors = Scale(scale=scale, shift=shift, e_scale=self.zero, e_shift=self.zero)
         return Transform(scale=self.numbers(scale), shift=self.numbers(shift), errors=errors)
 
@@ -131,14 +142,14 @@ class RenormExpecter(Expecter):
 
     def __init__(
         self,
-        case: Case,
+        stack: Stack,
         parameters: Parameters,
         conventions: Conventions,
         number: NumberSystem = DoubleDouble,
     ) -> None:
         """Begin with the averages that ``parameters`` hold for this variant."""
-        super().__init__(case, parameters, conventions, number)
-        self.variant = cast("Renorm", case.variant)
+        super().__init__(stack, parameters, conventions, number)
+        self.variant = cast("Renorm", stack.case.variant)
         self.mean = self._begin(parameters.renorm_mean)
         self.stddev = self._begin(parameters.renorm_stddev)
         self.running_stddev = self._begin(parameters.running_stddev)
@@ -152,7 +163,7 @@ class RenormExpecter(Expecter):
     def transform(self, batch: Batch, inputs: StepInputs) -> Transform:
         """R and D from the averages as they were before this call."""
         del inputs
-        v, epsilon = self.variant, self.case.epsilon
+        v, epsilon = self.variant, self.epsilon
         (m, e_m), (s, e_s) = self.mean, self.stddev
         scale = self.equations.renorm_scale(batch.v, s, epsilon, v.r_min, v.r_max)
         shift = self.equations.renorm_shift(batch.mu, m, s, v.d_max)
@@ -169,11 +180,11 @@ class RenormExpecter(Expecter):
     def update_state(self, b: Batch, update: int) -> None:
         """The mean as ever; the running variance follows the running deviation."""
         super().update_state(b, update)
-        epsilon, p = self.case.epsilon, self.precision
+        epsilon, p = self.epsilon, self.precision
         sigma = np.sqrt(b.v + epsilon)
         e_sigma = bounds_variants.deviation_error(b.s, epsilon, p)
         deviation = Statistics(mu=sigma.hi, v=sigma.hi, delta=e_sigma, e_v=e_sigma)
-        decay = 1.0 - 1.0 / update if self.case.decay is None else self.case.decay
+        decay = 1.0 - 1.0 / update if self.stack.decay is None else self.stack.decay
         self.mean = self._averaged(self.mean, b.mu, b.s, self.variant.decay)
         self.stddev = self._averaged(self.stddev, sigma, deviation, self.variant.decay)
         self.running_stddev = self._averaged(self.running_stddev, sigma, deviation, decay)
@@ -185,7 +196,7 @@ class RenormExpecter(Expecter):
         self.running.state = self.running.kept(replace(self.state, var=var, e_var=e_var))
 
     def _averaged(
-        self, old: tuple[Number, Float64], value: Number, s: Statistics, decay: float
+        self, old: tuple[Number, Float64], value: Number, s: Statistics, decay: Float64 | float
     ) -> tuple[Number, Float64]:
         """One update of one of the additional averages, kept in the parameters' format."""
         new = self.equations.update_running_mean(old[0], value, decay)
@@ -213,13 +224,13 @@ class FixedGammaExpecter(Expecter):
 
     def __init__(
         self,
-        case: Case,
+        stack: Stack,
         parameters: Parameters,
         conventions: Conventions,
         number: NumberSystem = DoubleDouble,
     ) -> None:
         """Forget gamma."""
-        super().__init__(case, replace(parameters, gamma=None), conventions, number)
+        super().__init__(stack, replace(parameters, gamma=None), conventions, number)
 
     def affine_gradients(
         self, g: Number, normalized: Number, e_dgamma: Float64, unknown: np.ndarray
@@ -235,15 +246,16 @@ class GhostExpecter(Expecter):
 
     def __init__(
         self,
-        case: Case,
+        stack: Stack,
         parameters: Parameters,
         conventions: Conventions,
         number: NumberSystem = DoubleDouble,
     ) -> None:
         """Set up the case whose feature axes are the group's and the original ones."""
-        super().__init__(case, parameters, conventions, number)
-        self.size = cast("Ghost", case.variant).size
+        super().__init__(stack, parameters, conventions, number)
+        self.size = cast("Ghost", stack.case.variant).size
         self.parameters_of_layer = parameters
+        self._known: tuple[StepInputs, tuple[Expecter, StepInputs]] | None = None
 
     def by_batch(self, inputs: StepInputs) -> Expectations:
         """The groups' outputs and dx put back in place, and the sums over the groups."""
@@ -257,51 +269,63 @@ class GhostExpecter(Expecter):
             Quantity.DX: self._ungrouped(found[Quantity.DX], inputs.x.shape),
         }
         if self.case.scale:
-            b = inner.batch(grouped)
+            b = inner.taken(grouped)
             xhat = self.equations.normalize(
-                b.x, b.mu, self.equations.inverse_deviation(b.v, self.case.epsilon)
+                b.x, b.mu, self.equations.inverse_deviation(b.v, self.epsilon)
             )
-            size = np.abs(b.g.hi * xhat.hi).sum(axis=(0, *inner.axes))
-            sums = p.theta(bounds.sum_length(n)) * size
+            size = total(np.abs(b.g.hi * xhat.hi), (*inner.axes, len(inner.axes)))
+            sums = p.theta(bounds.sum_length(n)) * size.reshape(self.per_channel)
             each = found[Quantity.DGAMMA]
-            together[Quantity.DGAMMA] = self._summed(each, each.bound.sum(axis=0) + sums)
+            bound = total(each.bound, (0,)).reshape(self.per_channel)
+            together[Quantity.DGAMMA] = self._summed(each, bound + sums)
         if self.case.center:
-            e_dbeta = bounds.dbeta_error(inputs.dy.astype(np.float64), self.axes, n, p)
-            bound = e_dbeta.reshape(self.case.feature_shape)
+            e_dbeta = bounds.dbeta_error(inputs.dy, self.axes, n, p)
+            bound = e_dbeta.reshape(self.per_channel)
             together[Quantity.DBETA] = self._summed(found[Quantity.DBETA], bound)
         return together
 
     def batch(self, inputs: StepInputs) -> Batch:
         """The means over the groups of their statistics; bounds likewise, plus the mean's own."""
         inner, grouped = self._inner(inputs)
-        b = inner.batch(grouped)
-        groups, p = b.mu.shape[0], self.precision
+        b = inner.taken(grouped)
+        axis, p = len(self.axes), self.precision
+        groups = b.mu.shape[axis]
         theta = p.theta(bounds.sum_length(groups))
 
         def mean(values: Number) -> Number:
-            return values.sum(axis=(0,)) / float(groups)
+            return values.sum(axis=(axis,)) / float(groups)
+
+        def mean_error(errors: Float64) -> Float64:
+            return total(errors, (axis,)).reshape(self.wide) / groups
 
         s = Statistics(
             mu=mean(b.mu).hi,
             v=mean(b.v).hi,
-            delta=(b.s.delta + theta * np.abs(b.mu.hi)).mean(axis=0),
-            e_v=(b.s.e_v + theta * b.v.hi).mean(axis=0),
+            delta=mean_error(b.s.delta + theta * np.abs(b.mu.hi)),
+            e_v=mean_error(b.s.e_v + theta * b.v.hi),
         )
-        m = bounds.moments(inputs.x.astype(np.float64), self.axes, self.case.count(inputs.x.shape))
+        m = bounds.moments(inputs.x, self.axes, self.case.count(inputs.x.shape))
         x, g = self.numbers(inputs.x), self.numbers(inputs.dy)
         size = self.case.count((self.size, *inputs.x.shape[1:]))
         return Batch(x=x, g=g, mu=mean(b.mu), v=mean(b.v), s=s, m=m, count=size)
 
     def _inner(self, inputs: StepInputs) -> tuple[Expecter, StepInputs]:
-        """The case with a leading axis of groups, and its arrays."""
+        """:meth:`_grouped_cases` of the call at hand, made once."""
+        if self._known is None or self._known[0] is not inputs:
+            self._known = inputs, self._grouped_cases(inputs)
+        return self._known[1]
+
+    def _grouped_cases(self, inputs: StepInputs) -> tuple[Expecter, StepInputs]:
+        """The cases with the groups as their first axis of features, and their arrays."""
         x, dy = self._grouped(inputs.x), self._grouped(inputs.dy)
-        groups = x.shape[0]
+        first = len(self.axes)
+        groups = x.shape[first]
         case = replace(
             self.case,
-            shape=x.shape,
-            last_batch=groups,
+            shape=x.shape[:-1],
+            last_batch=self.size,
             steps=1,
-            feature_axes=(0, *(axis + 1 for axis in self.case.channel_axes)),
+            feature_axes=tuple(range(first, x.ndim - 1)),
             variant=PLAIN,
         )
 
@@ -316,25 +340,25 @@ class GhostExpecter(Expecter):
             running_mean=np.broadcast_to(p.running_mean, (groups, *p.running_mean.shape)),
             running_var=np.broadcast_to(p.running_var, (groups, *p.running_var.shape)),
         )
-        inner = Expecter(case, parameters, self.conventions, self.number)
+        stack = replace(self.stack, case=case, exact_lane=False)
+        inner = Expecter(stack, parameters, self.conventions, self.number)
         inner.equations = self.equations
         return inner, StepInputs(x=x, dy=dy)
 
     def _grouped(self, values: np.ndarray) -> np.ndarray:
-        """(N, ...) as (groups, size, ...)."""
+        """(N, ...) as (size, ..., groups, features)."""
         batch, rest = values.shape[0], values.shape[1:]
-        groups = batch // self.size
+        groups, first = batch // self.size, len(self.axes)
         if self.conventions.ghost_groups is GhostGroups.INTERLEAVED:
-            return np.moveaxis(values.reshape(self.size, groups, *rest), 1, 0)
-        return values.reshape(groups, self.size, *rest)
+            return np.moveaxis(values.reshape(self.size, groups, *rest), 1, first)
+        return np.moveaxis(values.reshape(groups, self.size, *rest), 0, first)
 
     def _ungrouped(self, found: Expectation, shape: tuple[int, ...]) -> Expectation:
         """The expectation of a grouped image, back in the input's order."""
 
         def back(values: np.ndarray) -> np.ndarray:
-            if self.conventions.ghost_groups is GhostGroups.INTERLEAVED:
-                values = np.moveaxis(values, 0, 1)
-            return values.reshape(shape)
+            place = 1 if self.conventions.ghost_groups is GhostGroups.INTERLEAVED else 0
+            return np.moveaxis(values, len(self.axes), place).reshape(shape)
 
         return Expectation(
             value=rearranged(found.value, back),

@@ -1,4 +1,4 @@
-"""The running statistics of a case: exact values, and what a subject's may have drifted by."""
+"""A stack's running statistics: exact values, and what a subject's may have drifted by."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from .. import bounds, bounds_variants, spec
 from ..bounds import Float64, Statistics
 from ..bounds_variants import Average
-from ..case import Case
 from ..contract import Parameters
 from ..dialect import Averaging, RunningVariance
-from .expectation import EXACT_DECAYS, Conventions, Number, NumberSystem
+from .expectation import EXACT_DECAYS, Conventions, Number, NumberSystem, chosen
+from .stack import Stack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +35,21 @@ class RunningState:
 
     def __init__(
         self,
-        case: Case,
+        stack: Stack,
         parameters: Parameters,
         conventions: Conventions,
         number: NumberSystem,
         equations: Any = spec,
     ) -> None:
         """Begin with the running statistics of ``parameters``."""
-        self.case, self.conventions, self.equations = case, conventions, equations
+        self.stack, self.conventions, self.equations = stack, conventions, equations
+        case = stack.case
         self.precision = conventions.precision(case)
-        wide = [size if axis in case.channel_axes else 1 for axis, size in enumerate(case.shape)]
+        wide = (*(1 for _ in case.reduction_axes), *case.feature_shape, stack.count)
         self.zero = np.zeros(wide)
         self.state = State(
-            mean=number(parameters.running_mean.astype(np.float64)).reshape(wide),
-            var=number(parameters.running_var.astype(np.float64)).reshape(wide),
+            mean=number(parameters.running_mean).reshape(wide),
+            var=number(parameters.running_var).reshape(wide),
             e_mean=self.zero,
             e_var=self.zero,
         )
@@ -72,16 +73,16 @@ class RunningState:
         # Bessel's correction is about a number of values; a sum of weights is not one.
         if unbiased and isinstance(count, int):
             variance, bessel = self.equations.unbiased_variance(v, count), count / max(count - 1, 1)
-        decay = self.case.decay
+        decay = self.stack.decay
         if self.conventions.averaging is Averaging.ZERO_DEBIASED and decay is not None:
             self.hidden = self._averaged(self.hidden, mu, variance, s, bessel, updates)
             self.state = self.kept(self._debiased(decay, updates))
             return
         state = self._averaged(self.state, mu, variance, s, bessel, updates)
-        decay = 1.0 - 1.0 / updates if decay is None else decay
-        if exact and decay in EXACT_DECAYS:
-            e_var = state.e_var if unbiased else self.zero
-            state = replace(state, e_mean=self.zero, e_var=e_var)
+        if exact:
+            rounds = ~np.isin(1.0 - 1.0 / updates if decay is None else decay, EXACT_DECAYS)
+            e_var = state.e_var if unbiased else np.where(rounds, state.e_var, 0.0)
+            state = replace(state, e_mean=np.where(rounds, state.e_mean, 0.0), e_var=e_var)
         self.state = self.kept(state)
 
     def _averaged(
@@ -94,7 +95,8 @@ class RunningState:
         updates: int,
     ) -> State:
         """One update of a running average."""
-        decay, p = self.case.decay, self.precision
+        decay: Float64 | float | None = self.stack.decay
+        p = self.precision
         if decay is None:
             mean = self.equations.cumulative_average(old.mean, mu, updates)
             var = self.equations.cumulative_average(old.var, variance, updates)
@@ -109,31 +111,37 @@ class RunningState:
             e_var=bounds.running_var_error(old.var.hi, old.e_var, s, bessel, decay, p),
         )
 
-    def _debiased(self, decay: float, updates: int) -> State:
+    def _debiased(self, decay: Float64, updates: int) -> State:
         """The estimate that a zero-debiased average gives of itself.
 
         With a decay of 1 there is none, as nothing was ever averaged: infinite bounds say so.
         """
-        h, p = self.hidden, self.precision
-        if decay == 1.0:
-            nothing = np.full_like(self.zero, np.inf)
-            return replace(self.state, e_mean=nothing, e_var=nothing)
+        h, p, now = self.hidden, self.precision, self.state
         mean, var = (
             Average(value=value.hi, error=error)
             for value, error in ((h.mean, h.e_mean), (h.var, h.e_var))
         )
-        return State(
+        found = State(
             mean=self.equations.debiased_average(h.mean, decay, updates),
             var=self.equations.debiased_average(h.var, decay, updates),
             e_mean=bounds_variants.debiased_error(mean, decay, updates, p),
             e_var=bounds_variants.debiased_error(var, decay, updates, p),
         )
+        nothing = decay == 1.0
+        if not nothing.any():
+            return found
+        return State(
+            mean=chosen(nothing, now.mean, found.mean),
+            var=chosen(nothing, now.var, found.var),
+            e_mean=np.where(nothing, np.inf, found.e_mean),
+            e_var=np.where(nothing, np.inf, found.e_var),
+        )
 
     def kept(self, state: State) -> State:
         """``state`` as it is kept, which half precision rounds once more."""
-        if not self.case.half_parameters:
+        if not self.stack.case.half_parameters:
             return state
-        half, in_half = self.case.parameter_format, bounds_variants.kept_in_half
+        half, in_half = self.stack.case.parameter_format, bounds_variants.kept_in_half
         return replace(
             state,
             e_mean=in_half(state.e_mean, state.mean.hi, half),

@@ -15,6 +15,7 @@ their low part to underflow; the case space keeps within that. Infinities and Na
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -29,27 +30,49 @@ def two_sum(a: Float64, b: Float64) -> tuple[Float64, Float64]:
     """s + e = a + b exactly, with s = fl(a + b)."""
     s = a + b
     t = s - a
-    return s, (a - (s - t)) + (b - t)
+    e = s - t
+    if e.ndim == 0:
+        return s, (a - e) + (b - t)
+    # The same in place: what is fresh stays in the processor's cache.
+    np.subtract(a, e, out=e)
+    np.subtract(b, t, out=t)
+    e += t
+    return s, e
 
 
 def _quick_two_sum(a: Float64, b: Float64) -> tuple[Float64, Float64]:
     """The same for |a| >= |b|."""
     s = a + b
-    return s, b - (s - a)
+    t = s - a
+    return s, b - t if t.ndim == 0 else np.subtract(b, t, out=t)
 
 
 def two_product(a: Float64, b: Float64) -> tuple[Float64, Float64]:
     """p + e = a b exactly (no overflow or underflow), with p = fl(a b)."""
+    return _product_of_halves(a, b, _split(a), _split(b))
+
+
+def _product_of_halves(
+    a: Float64, b: Float64, halves_a: tuple[Float64, Float64], halves_b: tuple[Float64, Float64]
+) -> tuple[Float64, Float64]:
+    (a_hi, a_lo), (b_hi, b_lo) = halves_a, halves_b
     p = a * b
-    a_hi, a_lo = _split(a)
-    b_hi, b_lo = _split(b)
-    return p, ((a_hi * b_hi - p) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
+    e = a_hi * b_hi
+    if e.ndim == 0:
+        return p, ((e - p) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
+    e -= p
+    term = a_hi * b_lo
+    e += term
+    e += np.multiply(a_lo, b_hi, out=term)
+    e += np.multiply(a_lo, b_lo, out=term)
+    return p, e
 
 
 def _split(a: Float64) -> tuple[Float64, Float64]:
     t = _SPLITTER * a
-    hi = t - (t - a)
-    return hi, a - hi
+    rest = t - a
+    hi = t - rest
+    return hi, a - hi if hi.ndim == 0 else np.subtract(a, hi, out=rest)
 
 
 class DoubleDouble:
@@ -57,16 +80,26 @@ class DoubleDouble:
 
     Supports + - * /, unary minus, ``np.sqrt``, ``np.square``, ``np.maximum``, ``np.minimum``,
     ``sum`` over axes, ``reshape`` and broadcasting, which is all that ``spec.py`` uses; anything
-    else raises TypeError.
+    else raises TypeError. Values never change, so what was computed from the same two operands is
+    not computed again: differences, products and sums are remembered as long as the left one lives.
     """
 
-    __slots__ = ("hi", "lo")
+    __slots__ = ("_halves", "_known", "hi", "lo", "plain")
 
-    def __init__(self, hi: npt.ArrayLike, lo: npt.ArrayLike = 0.0) -> None:
-        """Hold hi + lo; both are converted to float64 arrays of one shape."""
-        self.hi, self.lo = np.broadcast_arrays(
-            np.asarray(hi, np.float64), np.asarray(lo, np.float64)
-        )
+    hi: Float64
+    lo: Float64
+    plain: bool
+    """Whether lo is 0 everywhere, as it is known to be of what was float64: half of the work."""
+
+    def __init__(self, hi: npt.ArrayLike, lo: npt.ArrayLike | None = None) -> None:
+        """Hold hi + lo, or hi alone; both are converted to float64 arrays of one shape."""
+        self.hi = np.asarray(hi, np.float64)
+        self.lo = np.zeros(self.hi.shape) if lo is None else np.asarray(lo, np.float64)
+        if self.hi.shape != self.lo.shape:
+            self.hi, self.lo = np.broadcast_arrays(self.hi, self.lo)
+        self.plain = lo is None
+        self._known: dict[Any, tuple[Any, DoubleDouble]] = {}
+        self._halves: tuple[Float64, Float64] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,7 +127,7 @@ class DoubleDouble:
 
     def __sub__(self, other: Any) -> DoubleDouble:
         """Difference."""
-        return _subtract(self, _lift(other))
+        return self._once(_subtract, other)
 
     def __rsub__(self, other: Any) -> DoubleDouble:
         """Difference."""
@@ -102,7 +135,7 @@ class DoubleDouble:
 
     def __mul__(self, other: Any) -> DoubleDouble:
         """Product."""
-        return _multiply(self, _lift(other))
+        return self._once(_multiply, other)
 
     def __rmul__(self, other: Any) -> DoubleDouble:
         """Product."""
@@ -120,21 +153,36 @@ class DoubleDouble:
         """Negative."""
         return _negative(self)
 
+    def _once(self, operation: Callable[..., DoubleDouble], other: Any) -> DoubleDouble:
+        """``operation`` with ``other``, remembered where that is an array of this kind."""
+        if not isinstance(other, DoubleDouble) or other is self:
+            return operation(self, _lift(other))
+        key = (operation, id(other))
+        if key not in self._known:
+            # Kept with its operand, so that no other one can get the same id.
+            self._known[key] = other, operation(self, other)
+        return self._known[key][1]
+
     def reshape(self, *shape: Any) -> DoubleDouble:
         """The same values in another shape."""
-        return DoubleDouble(self.hi.reshape(*shape), self.lo.reshape(*shape))
+        return _pair(self.hi.reshape(*shape), self.lo.reshape(*shape), plain=self.plain)
 
     def sum(self, axis: tuple[int, ...], *, keepdims: bool = False) -> DoubleDouble:
         """Sum over ``axis`` by halving, so that the error grows with log2 of the count."""
+        key = (axis, keepdims)
+        if key not in self._known:
+            self._known[key] = axis, self._sum(axis, keepdims=keepdims)
+        return self._known[key][1]
+
+    def _sum(self, axis: tuple[int, ...], *, keepdims: bool) -> DoubleDouble:
         kept = [dim for dim in range(self.hi.ndim) if dim not in axis]
-        order = (*axis, *kept)
-        flat = (-1, *(self.hi.shape[dim] for dim in kept))
-        count = int(np.prod([self.hi.shape[dim] for dim in axis], dtype=int))
-        terms = DoubleDouble(
-            self.hi.transpose(order).reshape((count, *flat[1:])),
-            self.lo.transpose(order).reshape((count, *flat[1:])),
+        order, sizes = (*axis, *kept), [self.hi.shape[dim] for dim in kept]
+        flat = (math.prod(self.hi.shape[dim] for dim in axis), *sizes)
+        total = _tree_sum(
+            self.hi.transpose(order).reshape(flat),
+            self.lo.transpose(order).reshape(flat),
+            plain=self.plain,
         )
-        total = _tree_sum(terms)
         if not keepdims:
             return total
         return total.reshape([1 if dim in axis else size for dim, size in enumerate(self.shape)])
@@ -144,15 +192,29 @@ class DoubleDouble:
         return np.asarray(self.hi + self.lo)
 
 
+def _pair(hi: Any, lo: Any, *, plain: bool = False) -> DoubleDouble:
+    """hi + lo of results, which have one shape and format already."""
+    made = DoubleDouble.__new__(DoubleDouble)
+    # What was computed from arrays without dimensions is a scalar.
+    made.hi = hi if isinstance(hi, np.ndarray) else np.asarray(hi)
+    made.lo = lo if isinstance(lo, np.ndarray) else np.asarray(lo)
+    made.plain, made._known, made._halves = plain, {}, None  # noqa: SLF001 -- its constructor
+    return made
+
+
 def _lift(value: Any) -> DoubleDouble:
     return value if isinstance(value, DoubleDouble) else DoubleDouble(value)
 
 
 def _add(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     s, e = two_sum(a.hi, b.hi)
+    if a.plain and b.plain:
+        return _pair(*_quick_two_sum(s, e))
+    if a.plain or b.plain:
+        return _pair(*_quick_two_sum(s, e + (b.lo if a.plain else a.lo)))
     t, f = two_sum(a.lo, b.lo)
     s, e = _quick_two_sum(s, e + t)
-    return DoubleDouble(*_quick_two_sum(s, e + f))
+    return _pair(*_quick_two_sum(s, e + f))
 
 
 def _subtract(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
@@ -160,12 +222,24 @@ def _subtract(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
 
 
 def _negative(a: DoubleDouble) -> DoubleDouble:
-    return DoubleDouble(-a.hi, -a.lo)
+    return _pair(-a.hi, a.lo if a.plain else -a.lo, plain=a.plain)
 
 
 def _multiply(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
-    p, e = two_product(a.hi, b.hi)
-    return DoubleDouble(*_quick_two_sum(p, e + (a.hi * b.lo + a.lo * b.hi)))
+    p, e = _product_of_halves(a.hi, b.hi, _halves_of(a), _halves_of(b))
+    if not a.plain:
+        low = a.lo * b.hi
+        e = e + (low if b.plain else a.hi * b.lo + low)
+    elif not b.plain:
+        e = e + a.hi * b.lo
+    return _pair(*_quick_two_sum(p, e))
+
+
+def _halves_of(a: DoubleDouble) -> tuple[Float64, Float64]:
+    """The halves of its high part, split once."""
+    if a._halves is None:  # noqa: SLF001 -- a part of the class
+        a._halves = _split(a.hi)  # noqa: SLF001
+    return a._halves  # noqa: SLF001
 
 
 def _square(a: DoubleDouble) -> DoubleDouble:
@@ -177,37 +251,42 @@ def _divide(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     rest = _subtract(a, _multiply(b, DoubleDouble(q1)))
     q2 = rest.hi / b.hi
     rest = _subtract(rest, _multiply(b, DoubleDouble(q2)))
-    return _add(DoubleDouble(*_quick_two_sum(q1, q2)), DoubleDouble(rest.hi / b.hi))
+    return _add(_pair(*_quick_two_sum(q1, q2)), DoubleDouble(rest.hi / b.hi))
 
 
 def _sqrt(a: DoubleDouble) -> DoubleDouble:
     root = np.sqrt(a.hi)
-    rest = _subtract(a, DoubleDouble(*two_product(root, root)))
+    rest = _subtract(a, _pair(*two_product(root, root)))
     correction = np.divide(rest.hi, 2.0 * root, out=np.zeros_like(root), where=root > 0)
-    return DoubleDouble(*_quick_two_sum(root, correction))
+    return _pair(*_quick_two_sum(root, correction))
 
 
 def _maximum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     first = (a.hi > b.hi) | ((a.hi == b.hi) & (a.lo >= b.lo)) | np.isnan(a.hi)
-    return DoubleDouble(np.where(first, a.hi, b.hi), np.where(first, a.lo, b.lo))
+    return _pair(np.where(first, a.hi, b.hi), np.where(first, a.lo, b.lo))
 
 
 def _minimum(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     return _negative(_maximum(_negative(a), _negative(b)))
 
 
-def _tree_sum(terms: DoubleDouble) -> DoubleDouble:
+def _tree_sum(hi: Float64, lo: Float64, *, plain: bool) -> DoubleDouble:
     """Sum over axis 0."""
-    hi, lo = terms.hi, terms.lo
     if hi.shape[0] == 0:
         return DoubleDouble(np.zeros(hi.shape[1:]))
     while hi.shape[0] > 1:
         half = hi.shape[0] // 2
         first, second = slice(half), slice(half, 2 * half)
-        pairs = _add(DoubleDouble(hi[first], lo[first]), DoubleDouble(hi[second], lo[second]))
-        hi = np.concatenate([pairs.hi, hi[2 * half :]])
-        lo = np.concatenate([pairs.lo, lo[2 * half :]])
-    return DoubleDouble(hi[0], lo[0])
+        pairs = _add(
+            _pair(hi[first], lo[first], plain=plain), _pair(hi[second], lo[second], plain=plain)
+        )
+        plain = False
+        if hi.shape[0] % 2:
+            hi = np.concatenate([pairs.hi, hi[2 * half :]])
+            lo = np.concatenate([pairs.lo, lo[2 * half :]])
+        else:
+            hi, lo = pairs.hi, pairs.lo
+    return _pair(hi[0], lo[0], plain=plain)
 
 
 _OPERATIONS: dict[np.ufunc, Callable[..., DoubleDouble]] = {

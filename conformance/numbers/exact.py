@@ -229,11 +229,16 @@ def within_range(*arrays: npt.NDArray[Any] | None) -> bool:
 
     Zeros, NaN and infinities do not count, and None is no array.
     """
+    given = [array.reshape(-1, 1) for array in arrays if array is not None]
+    return all(each_within_range(array.astype(np.float64)).all() for array in given)
+
+
+def each_within_range(columns: Float64) -> npt.NDArray[np.bool_]:
+    """:func:`within_range` of each column by itself."""
     low, high = RANGE[0] ** 0.5, RANGE[1] ** 0.5
-    sizes = [np.abs(array.astype(np.float64)) for array in arrays if array is not None]
-    return not any(
-        (np.isfinite(size) & (size > 0) & ((size < low) | (size > high))).any() for size in sizes
-    )
+    size = np.abs(columns)
+    out = np.isfinite(size) & (size > 0) & ((size < low) | (size > high))
+    return np.asarray(~out.any(axis=0))
 
 
 def undecided(

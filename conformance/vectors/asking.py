@@ -58,9 +58,7 @@ class _VectorProcess(SubjectProcess):
 
     def ask_vector(self, target: Target, vector: Vector) -> Outcome:
         """What became of one vector; the subject may crash or hang over it."""
-        future = self._pool.schedule(answer_vector, args=(target, vector), timeout=LIMIT)
-        _, outcome = self._outcome(vector.case, future, LIMIT)
-        return outcome
+        return self.do(answer_vector, (target, vector), LIMIT)
 
 
 def answer_vector(target: Target, vector: Vector) -> Outcome:

@@ -1,0 +1,202 @@
+"""Cases of one kind side by side, so that one walk serves all of them.
+
+An array of a stack has the reduction axes first, then the feature axes, and last an axis along the
+cases: sums run over leading axes, what a channel has broadcasts over them, and what belongs to a
+case (epsilon, decay) broadcasts as it is. No operation of the walk mixes cases, and every one gives
+an element the same bits wherever it stands, so a case has the same expectations in any company.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from ..bounds import Float64
+from ..case import Case
+from ..cases.fills import Inputs, StepInputs
+from ..contract import Array, Parameters, Quantity
+from ..numbers.doubledouble import DoubleDouble
+from ..numbers.exact import Rational
+from .expectation import Expectation, Expectations, Expected, Number, is_exact_lane
+
+_IMAGES = frozenset({Quantity.Y, Quantity.DX, Quantity.Y_INFER})
+
+Column = tuple[Number, Float64, np.ndarray, np.ndarray]
+"""Value, bound, vacuous and excluded of one case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """What a walk needs to know of its cases.
+
+    ``case`` stands for all of them in what they share, its axes in the stack's order; ``epsilon``
+    and ``decay`` have shape (cases,). ``order`` are the cases' axes as they come in a stack.
+    """
+
+    case: Case
+    epsilon: Float64
+    decay: Float64 | None
+    exact_lane: bool
+    order: tuple[int, ...]
+
+    @classmethod
+    def of(cls, cases: Sequence[Case], epsilon_floor: float = 0.0) -> Stack:
+        """A stack of ``cases``, which must be of one :func:`kind`."""
+        first = cases[0]
+        epsilon = np.array([case.epsilon for case in cases], np.float64)
+        return cls(
+            case=_reordered(first),
+            # A malformed call may have a negative one, which no floor of 0 is to mend.
+            epsilon=np.maximum(epsilon, epsilon_floor) if epsilon_floor > 0 else epsilon,
+            decay=_decays(cases),
+            exact_lane=is_exact_lane(first),
+            order=_order(first),
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of cases."""
+        return len(self.epsilon)
+
+    def inputs(self, every: Sequence[Inputs]) -> Inputs:
+        """The arrays of every case, stacked."""
+        calls = list(zip(*((*each.steps, each.inference) for each in every), strict=True))
+        # One buffer for several calls stays one.
+        known: dict[tuple[int, ...], StepInputs] = {}
+        for call in calls:
+            key = tuple(map(id, call))
+            if key not in known:
+                known[key] = self.step(call)
+        stacked = [known[tuple(map(id, call))] for call in calls]
+        parameters = self.parameters([each.parameters for each in every])
+        return Inputs(parameters=parameters, steps=tuple(stacked[:-1]), inference=stacked[-1])
+
+    def step(self, every: Sequence[StepInputs]) -> StepInputs:
+        """The arrays of one call of every case, stacked."""
+        first = every[0]
+        named = {
+            name: self._stacked([getattr(each, name) for each in every], self.order)
+            for name in first.arrays
+        }
+        return StepInputs(**named)
+
+    def parameters(self, every: Sequence[Parameters]) -> Parameters:
+        """Parameters and state of every case, stacked."""
+        named: dict[str, Any] = {}
+        for field in fields(every[0]):
+            arrays = [getattr(each, field.name) for each in every]
+            if arrays[0] is not None:
+                named[field.name] = self._stacked(arrays, tuple(range(arrays[0].ndim)))
+        return replace(_NOTHING, **named)
+
+    def _stacked(self, arrays: Sequence[Array], order: tuple[int, ...]) -> Float64:
+        together = np.concatenate([array[np.newaxis] for array in arrays])
+        moved = together.transpose(*(axis + 1 for axis in order), 0)
+        return np.ascontiguousarray(moved, np.float64)
+
+    def columns(self, name: Quantity, found: Expectation) -> Iterator[Column]:
+        """What is expected of each case, its axes in their own order."""
+        rank = len(self.order)
+        back = (rank, *np.argsort(self.order)) if name in _IMAGES else _last_first(found)
+        return zip(
+            _numbers(found.value, back),
+            _rows(found.bound, back),
+            self._marks(found.vacuous, back),
+            self._marks(found.excluded, back),
+            strict=True,
+        )
+
+    def _marks(self, marked: np.ndarray, back: tuple[int, ...]) -> Iterator[np.ndarray]:
+        """As a rule nothing is marked, for which one array serves all cases."""
+        if marked.any():
+            return iter(_rows(marked, back))
+        nothing = np.zeros([marked.shape[axis] for axis in back[1:]], bool)
+        return iter([nothing] * self.count)
+
+    def opened(self, found: Expectations) -> list[Expectations]:
+        """Stacked expectations, case by case."""
+        cases: list[Expectations] = [{} for _ in range(self.count)]
+        for name, each in found.items():
+            for case, column in zip(cases, self.columns(name, each), strict=True):
+                value, bound, vacuous, excluded = column
+                case[name] = replace(
+                    each, value=value, bound=bound, vacuous=vacuous, excluded=excluded
+                )
+        return cases
+
+    def only(self, found: Expected) -> Expected:
+        """The expectations of a stack of one case, as its own."""
+        return Expected(
+            steps=tuple(self.opened(dict(step))[0] for step in found.steps),
+            inference=None if found.inference is None else self.opened(dict(found.inference))[0],
+        )
+
+
+_NOTHING = Parameters(gamma=None, beta=None, running_mean=np.zeros(0), running_var=np.zeros(0))
+
+
+def kind(case: Case) -> Hashable:
+    """What the cases of one stack have in common.
+
+    All of a signature that a walk depends on: not how arrays lie in memory, nor where the feature
+    axes stand among the others. And what makes two walks differ in their steps, not their numbers.
+    """
+    shape, order = case.shape, _order(case)
+    return (
+        tuple(shape[axis] for axis in order),
+        len(case.channel_axes),
+        # Whether the batch is reduced over; an axis of features has no smaller last batch.
+        order[0] == 0 and case.last_batch,
+        case.dtype,
+        case.center,
+        case.scale,
+        case.mode,
+        case.steps,
+        case.half_parameters,
+        case.variant,
+        case.decay is None,
+        is_exact_lane(case),
+    )
+
+
+def _order(case: Case) -> tuple[int, ...]:
+    return (*case.reduction_axes, *case.channel_axes)
+
+
+def _reordered(case: Case) -> Case:
+    """``case`` with its axes in the order of a stack."""
+    order, rank = _order(case), case.rank
+    if order == tuple(range(rank)):
+        return case
+    shape = tuple(case.shape[axis] for axis in order)
+    features = tuple(range(rank - len(case.channel_axes), rank))
+    last_batch = case.last_batch if order[0] == 0 else shape[0]
+    return replace(case, shape=shape, feature_axes=features, last_batch=last_batch)
+
+
+def _decays(cases: Sequence[Case]) -> Float64 | None:
+    given = [case.decay for case in cases if case.decay is not None]
+    return np.array(given, np.float64) if given else None
+
+
+def _last_first(found: Expectation) -> tuple[int, ...]:
+    dimensions = found.bound.ndim
+    return (dimensions - 1, *range(dimensions - 1))
+
+
+def _rows(stacked: np.ndarray, back: tuple[int, ...]) -> np.ndarray:
+    """The cases' arrays one after the other, each in C order."""
+    return np.array(stacked.transpose(back), order="C", subok=True)
+
+
+def _numbers(value: Number, back: tuple[int, ...]) -> Iterator[Number]:
+    match value:
+        case DoubleDouble():
+            return map(DoubleDouble, _rows(value.hi, back), _rows(value.lo, back))
+        case Rational():
+            return map(Rational, _rows(value.values, back))
+        case _:
+            return iter(_rows(value, back))
