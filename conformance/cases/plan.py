@@ -39,7 +39,7 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile(name="quick", cases=930, signatures=72, seconds_per_case=60.0),
         Profile(name="nightly", cases=5_000, signatures=160, seconds_per_case=120.0, large=True),
-        Profile(name="deep", cases=40_000, signatures=600, seconds_per_case=120.0, large=True),
+        Profile(name="deep", cases=10_000, signatures=400, seconds_per_case=120.0, large=True),
     )
 }
 
