@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..contract import GRADIENTS, RUNNING_STATISTICS, Quantity
 from ..expecting.expectation import Conventions, Expected
 from ..expecting.expecter import Expecter
 from ..expecting.expecter_variants import EXPECTERS
+from ..expecting.stack import Stack
 from ..formats import DType
 from ..numbers.doubledouble import DoubleDouble
 from .names import Why
@@ -73,12 +74,12 @@ class Alternative:
         """What a subject that does it this way would give; bounds are those of the spec's way."""
         conventions = self.conventions(conventions)
         case = self.case(case)
-        case = replace(case, epsilon=max(case.epsilon, conventions.epsilon_floor))
-        inputs = self.inputs(inputs)
+        stack = Stack.of([case], conventions.epsilon_floor)
+        inputs = stack.inputs([self.inputs(inputs)])
         with np.errstate(all="ignore"):
             number: Any = DoubleDouble if case.dtype is DType.FLOAT64 else Single
-            expecter = self._walker(case)(case, inputs.parameters, conventions, number)
-            return expecter.run(inputs)
+            expecter = self._walker(case)(stack, inputs.parameters, conventions, number)
+            return stack.only(expecter.run(inputs))
 
     def _walker(self, case: Case) -> type[Expecter]:
         return _walker(case.variant.kind.value, self.walk, self._namespace)

@@ -20,9 +20,9 @@ from .catalogue import ALTERNATIVES
 from .explanation import Explanation, Witness
 from .findings import Findings, Row, cases_of
 from .fitting import Fitting
-from .forms import form_of, of_form
+from .forms import OF_NOTHING, form_of, of_form
 from .names import Kind, Stage
-from .scope import Where
+from .scope import CATEGORIES, STRUCTURE, Where
 from .stages import Located, Scene, locate
 
 
@@ -103,14 +103,24 @@ class _Attribution:
     def _of_stage(self, stage: Stage, rows: set[Row]) -> Explanation:
         quantities = {quantity for _, quantity in rows}
         right = {row for row in self.found.right if row[1] in quantities}
-        where = self.found.scope(rows, right)
-        if where is None:
-            # An error need not show in every case in which it is made.
-            where = self.found.scope(rows, right, spared=cases_of(rows) // 4)
+        where = self._where(rows, right)
         sentence = _STAGES[stage]
         if where is None:
-            sentence += "; no one or two facts tell where"
+            sentence += f"; {_NOT_TOLD if cases_of(rows) >= FEWEST else _TOO_FEW}"
         return self.found.explanation(Kind.STAGE, stage, sentence, rows, where or {})
+
+    def _where(self, rows: set[Row], right: set[Row]) -> Where | None:
+        """Where ``rows`` lie, of which none is in ``right``; None where that is not known."""
+        number = cases_of(rows)
+        if number < FEWEST:
+            where = self.found.scope(rows, right, STRUCTURE)
+            return where if where is not None and _tells_alone(where, number) else None
+        return (
+            self.found.likely_scope(rows, right)
+            or self.found.scope(rows, right)
+            # An error need not show in every case in which it is made.
+            or self.found.scope(rows, right, spared=number // 4)
+        )
 
     def _located(self, index: int) -> Iterator[Located]:
         """The stages of one witness."""
@@ -139,10 +149,12 @@ class _Attribution:
         for row in sorted(self.found.left):
             verdict = self.found.wrong[row].verdict
             if isinstance(verdict, Diverges) and verdict.cause is not Cause.BEYOND_BOUND:
-                # What is not finite in one place is so wherever it goes from there.
-                found[verdict.cause.value, ""].add(
-                    (row[0], row[1].value, self.found.wrong[row].clause)
-                )
+                # What is not finite in one place is so wherever it goes from there, but what comes
+                # of nothing is a matter of its own.
+                name = verdict.cause.value
+                if not self.found.case(row).smallest_count:
+                    name += OF_NOTHING
+                found[name, ""].add((row[0], row[1].value, self.found.wrong[row].clause))
                 self.found.left.discard(row)
         for (name, clause), rows in sorted(found.items()):
             yield of_form(self.found, name, clause, rows)
@@ -150,12 +162,34 @@ class _Attribution:
         for row in self.found.left:
             rest[self.found.wrong[row].clause, row[1]].add(row)
         for (clause, quantity), same in sorted(rest.items()):
-            where = self.found.scope(same, {row for row in self.found.right if row[1] is quantity})
+            where = self._where(same, {row for row in self.found.right if row[1] is quantity})
             sentence = f"{quantity.value} diverges from {clause}, and nothing known accounts for it"
             yield self.found.explanation(
                 Kind.UNEXPLAINED, Kind.UNEXPLAINED.value, sentence, same, where or {}
             )
 
+
+FEWEST = 3
+"""Cases from which on a limit or two facts may say where they lie: of fewer that is an accident."""
+
+
+def _tells_alone(where: Where, cases: int) -> bool:
+    """Whether a condition is one value, and of a single case one that is no accident.
+
+    Many cases have one format, or one value per channel; 168 values are just what was drawn.
+    """
+    if len(where) != 1:
+        return False
+    ((name, value),) = where.items()
+    small = isinstance(value, int) and value <= _FEW_VALUES
+    return not isinstance(value, (dict, list)) and (cases > 1 or name in CATEGORIES or small)
+
+
+_FEW_VALUES = 2
+"""Counts up to which code is written apart."""
+
+_NOT_TOLD = "no one or two facts tell where"
+_TOO_FEW = "too few cases to tell where"
 
 _STAGES: Mapping[Stage, str] = {
     Stage.MEAN: "the error enters at the batch's mean",

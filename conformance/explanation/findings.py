@@ -13,7 +13,7 @@ from ..known.divergences import case_facts
 from ..verdict import Cause, Conforms, Diverges, Judgement
 from .explanation import Explanation, Witness
 from .names import Kind
-from .scope import FACTS, Where, find_scope
+from .scope import FACTS, Facts, Where, find_scope, likely_scope
 
 VALUES = frozenset({Cause.BEYOND_BOUND, Cause.NOT_FINITE, Cause.HIDES_NON_FINITE})
 """Causes of divergences in value, which an alternative may give."""
@@ -79,11 +79,21 @@ class Findings:
         spared: int = 0,
     ) -> Where | None:
         """Where ``rows`` are and ``against`` are not, see :func:`~.scope.find_scope`."""
+        return find_scope(*self._sides(rows, against), facts, spared)
+
+    def likely_scope(self, rows: Iterable[Row], against: Iterable[Row]) -> Where | None:
+        """Where ``rows`` are and ``against`` rarely, see :func:`~.scope.likely_scope`."""
+        return likely_scope(*self._sides(rows, against))
+
+    def _sides(
+        self, rows: Iterable[Row], against: Iterable[Row]
+    ) -> tuple[Sequence[Facts], Sequence[Facts]]:
+        """The facts of the cases of ``rows``, and of those that ``against`` has besides."""
         inside = {index for index, _ in rows}
         outside = {index for index, _ in against} - inside
         affected = [self.facts[index] for index in sorted(inside)]
         others = [self.facts[index] for index in sorted(outside)]
-        return find_scope(affected, others, facts, spared)
+        return affected, others
 
     def explanation(
         self,

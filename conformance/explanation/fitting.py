@@ -15,7 +15,7 @@ from ..verdict import Conforms, Diverges
 from .alternative import Alternative
 from .catalogue import ALTERNATIVES
 from .findings import Findings, Row, cases_of
-from .scope import STRUCTURE, Where, meets
+from .scope import STRUCTURE, Where, find_scope, meets
 
 SLACK = 2.0
 """Bounds of an alternative are the spec's own, which fit it but for a small factor."""
@@ -25,6 +25,10 @@ IMPROVEMENT = 2.0
 
 NEARLY = 8.0
 """How far beyond its bound a row may be that belongs to an alternative which fits others."""
+
+
+_NATURE = ("dtype", "half_parameters", "variant")
+"""Facts that an alternative itself speaks of; which mode it is about, its name says."""
 
 
 class Fitting:
@@ -53,10 +57,27 @@ class Fitting:
         missed = {row for row in mine if row not in rows}
         everywhere = {row for row in rows if self._holds_for(a, row[1], rows, missed)}
         if cases_of(everywhere) > 1 or everywhere == self.found.left:
-            return everywhere, {}
+            return everywhere, self._about(a)
         against = self._against(a, {quantity for _, quantity in rows}, missed)
         where = self.found.scope(rows, against, STRUCTURE) if cases_of(rows) > 2 else None
         return (rows, where) if where else (set(), {})
+
+    def _about(self, a: int) -> Where:
+        """The formats or the variant that ``a`` is about by its nature, {} if about all."""
+        concerned = [ALTERNATIVES[a].concerns(each.case) for each in self.found.witnesses]
+        inside, outside = (
+            [
+                facts
+                for facts, about in zip(self.found.facts, concerned, strict=True)
+                if about is side
+            ]
+            for side in (True, False)
+        )
+        for name in _NATURE:
+            where = find_scope(inside, outside, (name,))
+            if where:
+                return where
+        return {}
 
     def also(self, a: int, where: Where) -> set[Row]:
         """Rows that ``a``, once accepted, leaves within their bounds or nearly so."""
@@ -112,6 +133,9 @@ class Fitting:
 
     def _concerns(self, a: int, row: Row) -> bool:
         alternative, case = ALTERNATIVES[a], self.found.witnesses[row[0]].case
+        if alternative.wider and not case.smallest_count:
+            # Of nothing, no precision is too low.
+            return False
         return row[1] in alternative.quantities and alternative.concerns(case)
 
     def _fits(self, a: int, row: Row) -> bool:

@@ -14,9 +14,13 @@ from ..verdict import (
 from .explanation import Explanation, Witness
 from .findings import VALUES, Findings
 from .names import Kind, Why
-from .scope import find_scope
+from .scope import find_scope, likely_scope
+
+OF_NOTHING = ", empty batch"
+"""Ends the name of a form whose cases have no values at all."""
 
 _SENTENCES = {
+    Cause.NOT_FINITE.value + OF_NOTHING: "NaN or an infinity comes of an empty batch",
     Cause.NOT_FINITE.value: "NaN or an infinity comes of finite input, which no alternative gives",
     Cause.HIDES_NON_FINITE.value: "a finite value comes of NaN or an infinity",
 }
@@ -32,16 +36,20 @@ def of_form(
     breaks several.
     """
     indices = {index for index, _, _ in rows}
+    empty = name.endswith(OF_NOTHING)
     others = [
         found.facts[i]
         for i, witness in enumerate(found.witnesses)
         if i not in indices and any(j.clause == (clause or j.clause) for j in witness.judgements)
     ]
-    where = find_scope([found.facts[i] for i in sorted(indices)], others)
+    affected = [found.facts[i] for i in sorted(indices)]
+    where = likely_scope(affected, others) or find_scope(affected, others)
+    if empty:
+        where = {"smallest_count": 0}
     kind, why = (
         (Kind.CONVENTION, Why.STATE_UPDATED_IN_INFERENCE.value)
         if name == Cause.STATE_CHANGED.value
-        else (Kind.FORM, name)
+        else (Kind.FORM, name.removesuffix(OF_NOTHING))
     )
     messages = sorted({_message(found.witnesses[i], name) for i in indices}, key=len)
     return Explanation(

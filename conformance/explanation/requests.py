@@ -29,6 +29,11 @@ def training(case: Case) -> bool:
     return case.mode is Mode.TRAIN
 
 
+def training_samples(case: Case) -> bool:
+    """A plain training case whose first axis is a batch to reduce over, not features."""
+    return training(case) and case.variant == PLAIN and 0 in case.reduction_axes
+
+
 def updating(case: Case) -> bool:
     """A training case with an exponential average."""
     return case.mode is Mode.TRAIN and case.decay is not None

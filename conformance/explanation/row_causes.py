@@ -8,6 +8,7 @@ case lies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pandas as pd
@@ -20,7 +21,15 @@ from .scope import meets
 Facts = Mapping[str, Mapping[str, Any]]
 """What can be asked of a case or another topic, by its id; see :data:`known.WHERE_FIELDS`."""
 
-_Row = tuple[str, str, str, str]
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What assigning a row to an explanation needs to know of it."""
+
+    case_id: str
+    clause: str
+    quantity: str
+    facts: Mapping[str, Any]
 
 
 class Accounted(Protocol):
@@ -71,36 +80,41 @@ def causes_of_rows(
     by_subject: dict[str, list[Accounted]] = {}
     for each in explanations:
         by_subject.setdefault(each.subject, []).append(each)
-    pairs = {id(each): frozenset(each.affected) for some in by_subject.values() for each in some}
+    assigners = {subject: Assigner(some) for subject, some in by_subject.items()}
     bad = frame[frame["verdict"].isin(UNEXPECTED) & frame["subject"].isin(list(by_subject))]
     columns = ["subject", "case_id", "clause", "quantity"]
-    found = [
-        _cause(row, by_subject[row[0]], pairs, facts.get(row[1], {}))
-        for row in bad[columns].itertuples(index=False, name=None)
-    ]
+    found = []
+    for subject, case_id, clause, quantity in bad[columns].itertuples(index=False, name=None):
+        asked = facts.get(case_id, {})
+        row = Row(case_id=case_id, clause=clause, quantity=quantity, facts=asked)
+        number = assigners[subject].assigned(row)
+        found.append("" if number is None else by_subject[subject][number].name)
     return pd.Series(found, index=bad.index, dtype="str").reindex(frame.index, fill_value="")
 
 
-def _cause(
-    row: _Row,
-    explanations: Sequence[Accounted],
-    pairs: Mapping[int, frozenset[tuple[str, str]]],
-    facts: Mapping[str, Any],
-) -> str:
-    """The name of the explanation that fits best; of equals, the one found on most."""
-    fits = [(_fit(row, each, pairs[id(each)], facts), each) for each in explanations]
-    best, found = max(fits, key=lambda pair: (pair[0], len(pair[1].affected)))
-    return found.name if any(best) else ""
+class Assigner:
+    """Assigns rows of one subject to its explanations."""
 
+    def __init__(self, explanations: Sequence[Accounted]) -> None:
+        """All explanations of the subject."""
+        self._explanations = explanations
+        self._pairs = [frozenset(each.affected) for each in explanations]
 
-def _fit(
-    row: _Row,
-    each: Accounted,
-    affected: frozenset[tuple[str, str]],
-    facts: Mapping[str, Any],
-) -> tuple[bool, bool, bool, bool]:
-    """How well an explanation speaks of a row: what it was found on counts most."""
-    _, case_id, clause, quantity = row
-    seen, named = (case_id, quantity) in affected, clause in each.clauses
-    about = quantity in each.quantities and meets(each.where, facts)
-    return seen and named, seen, about and named, about
+    def assigned(self, row: Row) -> int | None:
+        """The position of the explanation that fits best, None where none speaks of the row.
+
+        Of equals it is the one found on most, then the first.
+        """
+        fits = [
+            (self._fit(row, number), len(each.affected), -number)
+            for number, each in enumerate(self._explanations)
+        ]
+        best, _, number = max(fits, default=((), 0, 0))
+        return -number if any(best) else None
+
+    def _fit(self, row: Row, number: int) -> tuple[bool, ...]:
+        """How well an explanation speaks of a row: what it was found on counts most."""
+        each = self._explanations[number]
+        seen, named = (row.case_id, row.quantity) in self._pairs[number], row.clause in each.clauses
+        about = row.quantity in each.quantities and meets(each.where, row.facts)
+        return seen and named, seen, about and named, about

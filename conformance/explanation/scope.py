@@ -1,4 +1,9 @@
-"""Where something happens: the fewest facts that all affected cases share and no other one has."""
+"""Where something happens: the fewest facts that all affected cases share and no other one has.
+
+An error need not show in every case in which it is made, so that a condition which some of the
+others meet, too, may be right nevertheless. It counts if all that is affected could hardly meet it
+by accident (:func:`likely_scope`).
+"""
 
 from __future__ import annotations
 
@@ -13,16 +18,24 @@ STRUCTURE = (
 )  # fmt: skip
 """Facts that code branches on (see ``known.case_facts``), in the order of preference."""
 
-FACTS = (*STRUCTURE, "fill", "decay", "epsilon", "offset")
+MORE_STRUCTURE = (
+    *STRUCTURE, "smaller_last_batch", "upstream", "same_inputs", "mask", "hidden",
+)  # fmt: skip
+"""With facts that two of together would too easily fit a handful of cases."""
+
+FACTS = (*STRUCTURE, "fill", "decay", "epsilon", "offset", "level")
 """All facts: those of the values decide whether an error shows, more than whether it is made."""
 
 Facts = Mapping[str, Any]
 Where = dict[str, Any]
 
+CATEGORIES = ("dtype", "mode", "variant", "half_parameters", "layouts", "rank", "channel_axis")
+"""Facts of so few values that two cases which share one say something."""
+
 _MEASURED = frozenset(
     {
         "smallest_count", "largest_count", "batch", "last_batch", "channels", "decay", "epsilon",
-        "offset",
+        "offset", "level",
     }
 )  # fmt: skip
 """Facts of which a list would only repeat what was drawn: there a value or a limit must do."""
@@ -54,6 +67,50 @@ def find_scope(
             if len(names) == number and sum(meets(where, other) for other in others) <= spared:
                 return where
     return None
+
+
+def likely_scope(affected: Sequence[Facts], others: Sequence[Facts]) -> Where | None:
+    """A condition on one fact of the structure that all of ``affected`` meet, and few others.
+
+    Cases of one structure differ in their values alone, so that they count as one, and as affected
+    if any of them is. The condition must be one that as many structures, drawn from all there are,
+    would meet by accident with a probability below :data:`_ACCIDENT`, however many conditions were
+    tried. Of such the one that fewest others meet is taken; None if there is none.
+    """
+    inside = _structures(affected)
+    outside = {key: facts for key, facts in _structures(others).items() if key not in inside}
+    tried = [
+        (name, condition)
+        for name in MORE_STRUCTURE
+        for condition in _conditions(name, list(inside.values()))
+    ]
+    found: list[tuple[float, Where]] = []
+    for name, condition in tried:
+        where = {name: condition}
+        # One more on each side: of few structures, none may meet it by accident.
+        met = sum(meets(where, facts) for facts in outside.values()) + 1
+        share = (met + len(inside)) / (len(outside) + len(inside) + 1)
+        if isinstance(condition, dict):
+            share = min(1.0, _LIMIT_COUNTS * share)
+        if len(tried) * share ** len(inside) < _ACCIDENT:
+            found.append((share, where))
+    simplest = min(
+        found, key=lambda each: (each[0], _complexity(tuple(each[1].items()))), default=None
+    )
+    return None if simplest is None else simplest[1]
+
+
+_ACCIDENT = 0.01
+"""Probability up to which what all affected cases share is taken for no accident."""
+
+
+_LIMIT_COUNTS = 1.5
+"""How much likelier a limit, which is set to fit, is to be met by accident than a value."""
+
+
+def _structures(cases: Sequence[Facts]) -> dict[tuple[str, ...], Facts]:
+    """One of the cases of each structure."""
+    return {tuple(repr(facts.get(name)) for name in MORE_STRUCTURE): facts for facts in cases}
 
 
 def _complexity(chosen: tuple[tuple[str, Any], ...]) -> tuple[int, int]:

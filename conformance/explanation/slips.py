@@ -22,6 +22,7 @@ from .requests import (
     other_gamma,
     product,
     training,
+    training_samples,
     upstream_of_ones,
 )
 
@@ -132,13 +133,13 @@ SLIPS = (
     Alternative(
         why=Why.STATISTICS_OF_FIRST_SAMPLE,
         sentence="statistics are those of the first sample",
-        concerns=lambda case: training(case) and case.variant == PLAIN and case.last_batch > 0,
+        concerns=lambda case: training_samples(case) and case.last_batch > 0,
         walk=walks.OfFirstSample,
     ),
     Alternative(
         why=Why.STATISTICS_WITHOUT_LAST_SAMPLE,
         sentence="statistics leave out the last sample",
-        concerns=lambda case: training(case) and case.variant == PLAIN and case.last_batch > 1,
+        concerns=lambda case: training_samples(case) and case.last_batch > 1,
         walk=walks.WithoutLastSample,
     ),
     Alternative(

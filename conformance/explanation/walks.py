@@ -14,8 +14,8 @@ from ..case import Mode
 from ..cases.fills import StepInputs
 from ..contract import Quantity
 from ..expecting.batch import Batch
-from ..expecting.expectation import Number, rearranged
-from ..expecting.expecter import Expectations, Expecter
+from ..expecting.expectation import Expectations, Number, rearranged
+from ..expecting.expecter import Expecter
 from ..expecting.running_state import State
 
 # Other statistics.
@@ -60,7 +60,7 @@ class OverAllChannels(StatisticsOf):
 
     def chosen(self, x: Number) -> tuple[Number, tuple[int, ...]]:
         """All of x."""
-        return x, tuple(range(len(x.shape)))
+        return x, tuple(range(self.case.rank))
 
 
 class AboutRunningMean(Expecter):
@@ -100,7 +100,7 @@ class InferenceThroughBatch(Expecter):
         found = super().infer(inputs)
         if inputs.x.size == 0:
             return found
-        r = self.equations.inverse_deviation(self.state.var, self.case.epsilon)
+        r = self.equations.inverse_deviation(self.state.var, self.epsilon)
         x, g = self.numbers(inputs.x), self.numbers(inputs.dy)
         xhat = self.equations.normalize(x, self.state.mean, r)
         dx = self.equations.training_dx(g, xhat, r, self.gamma, self.axes)
@@ -163,7 +163,7 @@ class VarianceWithEpsilon(Expecter):
 
     def update_state(self, b: Batch, update: int) -> None:
         """As ever, of another variance."""
-        super().update_state(replace(b, v=b.v + self.case.epsilon), update)
+        super().update_state(replace(b, v=b.v + self.epsilon), update)
 
 
 class StaleInInference(Expecter):
@@ -227,7 +227,7 @@ class DgammaUncentred(Seen):
     ) -> Expectations:
         """Of x r in place of xhat."""
         del normalized
-        r = 1.0 / np.sqrt(self.s_at_hand.v + self.case.epsilon)
+        r = 1.0 / np.sqrt(self.s_at_hand.v + self.epsilon)
         return super().affine_gradients(g, self.x_at_hand * self.numbers(r), e_dgamma, unknown)
 
 
@@ -253,7 +253,7 @@ class DbetaTimesGamma(Expecter):
         found = super().affine_gradients(g, normalized, e_dgamma, unknown)
         if Quantity.DBETA in found and self.gamma is not None:
             each = found[Quantity.DBETA]
-            gamma = self.gamma.reshape(self.case.feature_shape)
+            gamma = self.gamma.reshape(self.per_channel)
             bound = each.bound * np.abs(gamma.hi) + np.abs(each.value.hi * gamma.hi) * 2.0**-50
             found[Quantity.DBETA] = replace(each, value=each.value * gamma, bound=bound)
         return found

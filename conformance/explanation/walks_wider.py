@@ -10,13 +10,19 @@ from dataclasses import replace
 import numpy as np
 
 from ..bounds import Float64, Statistics, Upstream
-from ..case import Case
 from ..cases.fills import StepInputs
 from ..contract import Parameters, Quantity
 from ..dialect import VarianceAlgorithm
 from ..expecting.batch import Batch
-from ..expecting.expectation import Conventions, Expectation, Number, NumberSystem
-from ..expecting.expecter import Expectations, Expecter
+from ..expecting.expectation import (
+    Conventions,
+    Expectation,
+    Expectations,
+    Number,
+    NumberSystem,
+)
+from ..expecting.expecter import Expecter
+from ..expecting.stack import Stack
 from ..formats import FORMATS, DType, Format, compute_format
 from ..numbers.doubledouble import DoubleDouble
 from .walks import Seen
@@ -27,13 +33,13 @@ class Coarser(Expecter):
 
     def __init__(
         self,
-        case: Case,
+        stack: Stack,
         parameters: Parameters,
         conventions: Conventions,
         number: NumberSystem = DoubleDouble,
     ) -> None:
         """As ever, with the bounds of that format."""
-        super().__init__(case, parameters, conventions, number)
+        super().__init__(stack, parameters, conventions, number)
         self.precision = replace(self.precision, accumulation=self.lower())
         self.running.precision = self.precision
 
@@ -158,7 +164,7 @@ class AffineFolded(_OtherOutput):
     def surplus(self, x: Number, xhat: Number, s: Statistics) -> Float64:
         """Both products and b are rounded, about mu rather than about 0."""
         del xhat
-        a = np.abs(self.gamma64) / np.sqrt(s.v + self.case.epsilon)
+        a = np.abs(self.gamma64) / np.sqrt(s.v + self.epsilon)
         size = a * (np.abs(x.hi) + np.abs(s.mu)) + np.abs(self.beta64)
         return np.asarray(6 * self.precision.u * size)
 
@@ -179,7 +185,7 @@ class OnePassUnclamped(Expecter):
 
     def unknown(self, s: Statistics) -> np.ndarray:
         """Where v + epsilon may be negative."""
-        return np.asarray(s.e_v >= s.v + self.case.epsilon)
+        return np.asarray(s.e_v >= s.v + self.epsilon)
 
 
 def one_pass(conventions: Conventions) -> Conventions:

@@ -23,15 +23,18 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from ..case import Case
 from ..clauses import BY_ID
 from ..explanation.names import Kind, Stage, Why
+from ..explanation.scope import meets
 from ..record import UNEXPECTED, Record, VerdictKind
+from ..variant import Masked
 from ..verdict import Cause
 
 WHERE_FIELDS = (
     "rank", "dtype", "fill", "mode", "layout", "upstream_layout", "layouts", "steps", "center",
     "scale",
     "epsilon", "decay", "offset", "smallest_count", "largest_count", "feature_axes",
-    "channel_axis", "channels", "last_batch", "batch", "half_parameters", "variant",
-    "malformation", "experiment",
+    "channel_axis", "channels", "last_batch", "batch", "half_parameters", "variant", "mask",
+    "hidden", "upstream", "same_inputs", "level", "smaller_last_batch", "malformation",
+    "experiment",
 )  # fmt: skip
 """What ``where`` may speak of. :func:`case_facts` gives the values for a case; a malformed call has
 those of its base case and ``malformation``, an experiment has ``experiment`` alone."""
@@ -98,9 +101,7 @@ class KnownDivergence:
 
     def met_by(self, facts: Mapping[str, Any]) -> bool:
         """Whether ``facts`` meet every condition of ``where``."""
-        return all(
-            key in facts and _holds(wanted, facts[key]) for key, wanted in self.where.items()
-        )
+        return meets(self.where, facts)
 
     def covers(self, record: Record, facts: Mapping[str, Any]) -> bool:
         """Whether this entry accepts the row's divergence."""
@@ -138,8 +139,26 @@ def case_facts(case: Case) -> dict[str, Any]:
         "channels": math.prod(case.feature_shape),
         "last_batch": case.last_batch,
         "batch": case.shape[0],
+        "smaller_last_batch": case.last_batch < case.shape[0],
         "half_parameters": case.half_parameters,
         "variant": case.variant.kind.value,
+        "upstream": case.upstream.value,
+        "same_inputs": case.same_inputs,
+        "level": "none" if case.fill.level is None else case.fill.level,
+        **_mask_facts(case),
+    }
+
+
+def _mask_facts(case: Case) -> dict[str, str]:
+    """Which positions a mask keeps, and what lies at those that it hides; '' without a mask."""
+    variant = case.variant
+    if not isinstance(variant, Masked):
+        return {"mask": "", "hidden": ""}
+    kinds = {"everything": variant.everything, "nothing": variant.nothing}
+    kept = next((name for name, held in kinds.items() if held), "some")
+    return {
+        "mask": "some, by sample" if variant.by_sample and kept == "some" else kept,
+        "hidden": variant.hidden.value,
     }
 
 
@@ -270,10 +289,3 @@ def _strings(value: str | list[str]) -> tuple[str, ...]:
 def _allows(allowed: tuple[str, ...], value: str) -> bool:
     """An empty list allows everything."""
     return not allowed or value in allowed
-
-
-def _holds(wanted: Any, fact: Any) -> bool:
-    if isinstance(wanted, dict):
-        number = isinstance(fact, (int, float))
-        return number and wanted.get("min", fact) <= fact <= wanted.get("max", fact)
-    return fact in wanted if isinstance(wanted, list) else bool(fact == wanted)
