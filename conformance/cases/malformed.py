@@ -20,6 +20,7 @@ from ..case import Case, Fill, FillKind, Layout, Mode
 from ..contract import RUNNING_STATISTICS, Array, Parameters, Quantity
 from ..expecting.expectation import Conventions, Expectation
 from ..expecting.expecter_variants import EXPECTERS
+from ..expecting.stack import Stack
 from ..formats import DType
 from ..malformation import Malformation
 from .fills import Inputs, make_inputs
@@ -266,11 +267,11 @@ def _evaluated(
     # Integers are meant as the real numbers that they stand for.
     step = replace(inputs.steps[0], x=call.x.astype(inputs.steps[0].x.dtype), dy=call.dy)
     given = Inputs(parameters=call.parameters, steps=(step,), inference=inputs.inference)
-    if conventions.epsilon_floor > 0:
-        case = _altered(case, epsilon=max(case.epsilon, conventions.epsilon_floor))
+    stack = Stack.of([case], conventions.epsilon_floor)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        expecter = EXPECTERS[case.variant.kind](case, call.parameters, conventions)
-        return expecter.run(given).steps[0]
+        stacked = stack.inputs([given])
+        expecter = EXPECTERS[case.variant.kind](stack, stacked.parameters, conventions)
+        return stack.only(expecter.run(stacked)).steps[0]
 
 
 def _altered(case: Case, **changes: Any) -> Case:

@@ -91,7 +91,7 @@ def _judge_accepted(
 ) -> tuple[Verdict, Behaviour]:
     """What the clause says of a call that was answered, and what the answer is."""
     rule, step = call.probe.rule, outcome.answer.steps[0]
-    told = f"accepted {rule.what}, and answered y of shape {step.y.shape}"
+    told = f"accepted the call ({rule.what}), and answered y of shape {step.y.shape}"
     expected = expected_of(call, Conventions.of(dialect))
     problem = None
     if expected is not None:

@@ -22,9 +22,10 @@ from ..case import Case, Fill, FillKind, Layout, Mode
 from ..cases.fills import StepInputs, make_inputs
 from ..contract import Array, Capabilities, Parameters, Step
 from ..dialect import Averaging, Dialect, FrozenPolicy
-from ..expecting.expectation import Conventions
-from ..expecting.expecter import Expectations, Expecter
+from ..expecting.expectation import Conventions, Expectations
+from ..expecting.expecter import Expecter
 from ..expecting.running_state import RunningState, State
+from ..expecting.stack import Stack
 from ..formats import DType
 from ..spec import debiased_average
 
@@ -183,8 +184,8 @@ class _Averages(RunningState):
 
     product = 1.0
 
-    def _debiased(self, decay: float, updates: int) -> State:
-        self.product *= decay
+    def _debiased(self, decay: Float64, updates: int) -> State:
+        self.product *= float(decay[0])
         h, product = self.hidden, self.product
         # In float64 the product is off by t roundings, which the bounds of decay^t cover.
         return State(
@@ -217,9 +218,10 @@ class Model:
     def __init__(self, case: Case, parameters: Parameters, dialect: Dialect) -> None:
         """Begin with ``parameters``, in training mode and not frozen."""
         self.conventions = Conventions.of(dialect)
-        case = replace(case, epsilon=max(case.epsilon, self.conventions.epsilon_floor))
-        self.expecter = Expecter(case, parameters, self.conventions)
-        self.running = _Averages(case, parameters, self.conventions, self.expecter.number)
+        self.stack = Stack.of([case], self.conventions.epsilon_floor)
+        stacked = self.stack.parameters([parameters])
+        self.expecter = Expecter(self.stack, stacked, self.conventions)
+        self.running = _Averages(self.stack, stacked, self.conventions, self.expecter.number)
         self.expecter.running = self.running
         self.updates = 0
         self.training, self.frozen = True, False
@@ -227,12 +229,13 @@ class Model:
     @property
     def decay(self) -> float | None:
         """The weight of the old value in the next update."""
-        return self.expecter.case.decay
+        decay = self.expecter.stack.decay
+        return None if decay is None else float(decay[0])
 
     @decay.setter
     def decay(self, decay: float | None) -> None:
-        self.expecter.case = replace(self.expecter.case, decay=decay)
-        self.running.case = self.expecter.case
+        given = None if decay is None else np.array([decay])
+        self.expecter.stack = self.running.stack = replace(self.expecter.stack, decay=given)
 
     @property
     def moves(self) -> bool:
@@ -241,17 +244,20 @@ class Model:
 
     def call(self, inputs: StepInputs) -> Expectations:
         """What a call in the present mode gives; the state after it is :meth:`state`."""
+        stacked = self.stack.step([inputs])
+        by_batch = self.conventions.frozen is FrozenPolicy.BATCH_STATISTICS
         if self.moves:
             self.updates += 1
-            return self.expecter.train(inputs, self.updates)
-        by_batch = self.conventions.frozen is FrozenPolicy.BATCH_STATISTICS
-        if self.training and by_batch:
-            return self.expecter.by_batch(inputs)
-        return self.expecter.infer(inputs)
+            found = self.expecter.train(stacked, self.updates)
+        elif self.training and by_batch:
+            found = self.expecter.by_batch(stacked)
+        else:
+            found = self.expecter.infer(stacked)
+        return self.stack.opened(found)[0]
 
     def state(self) -> Expectations:
         """The running statistics as they stand."""
-        return self.expecter.state_expectations()
+        return self.stack.opened(self.expecter.state_expectations())[0]
 
     def save(self) -> Memento:
         """The state as it stands."""

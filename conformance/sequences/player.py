@@ -18,7 +18,7 @@ import numpy as np
 from ..case import Case
 from ..contract import Array, Quantity, Step
 from ..dialect import Policy
-from ..expecting.expecter import Expectations
+from ..expecting.expectation import Expectations
 from ..judging.compare import compare, identical
 from ..verdict import Diverges
 from .model import (
