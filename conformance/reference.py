@@ -143,7 +143,10 @@ def _ranges(inputs: Inputs) -> tuple[list[bool], list[bool]]:
     p = inputs.parameters
     calls = {id(step): step for step in (*inputs.steps, inputs.inference)}
     arrays = [array for step in calls.values() for array in step.arrays.values()]
-    arrays += [array for field in fields(p) if (array := getattr(p, field.name)) is not None]
+    named = {field.name: getattr(p, field.name) for field in fields(p)}
+    # A variance enters by itself and under a root: its own magnitude counts, not its square.
+    named["running_var"] = np.sqrt(np.abs(p.running_var))
+    arrays += [array for array in named.values() if array is not None]
     flat = np.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
     return np.isfinite(flat).all(axis=0).tolist(), each_within_range(flat).tolist()
 

@@ -213,3 +213,18 @@ def test_conventions_are_the_values_of_a_dialects_claims() -> None:
         half_output=HalfOutput.PARAMETERS,
         epsilon_floor=1e-4,
     )
+
+
+@pytest.mark.parametrize("kind", [FillKind.TINY, FillKind.HUGE])
+def test_the_largest_and_smallest_ordinary_inputs_need_no_exact_arithmetic(kind: FillKind) -> None:
+    """Double-double holds their variance, 1e120 and 1e-120, to far below what a verdict needs."""
+    case = plain(dtype=DType.FLOAT64, steps=2, fill=fill(kind))
+    expected = expect(case, make_inputs(case), CENTRED)
+    assert expected.inference is not None
+    for step in (*expected.steps, expected.inference):
+        for each in step.values():
+            assert each.in_range
+            assert each.exact is not None
+            exact = each.exact().value
+            off = np.abs((each.value.hi - exact.hi) + (each.value.lo - exact.lo))
+            assert (off <= 2.0**-40 * each.bound).all()
