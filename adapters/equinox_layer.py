@@ -6,11 +6,15 @@ and momentum are traced arguments of the jitted step, so that one compilation se
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from bnconform.adapters import jax_exports, jax_layers, jax_second, second_order
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     BATCH_STATISTICS,
@@ -99,6 +103,7 @@ class _Equinox:
             }
         ),
         variants=frozenset({VariantKind.PLAIN, VariantKind.SYNCHRONIZED}),
+        experiments=second_order.NAMES.union(jax_exports.EQUINOX_WAYS["batch"]),
         half_parameters=True,
         notes={
             "axes": "channels are axis 0 of a sample; another axis is moved there",
@@ -133,6 +138,24 @@ class _Equinox:
         affine = () if parameters.gamma is None else (parameters.gamma, parameters.beta)
         return _Layer(self.step, case, affine, self._begin(case, parameters))
 
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Second derivatives of the layer; its ways out."""
+        ways = jax_exports.EQUINOX_WAYS[self.mode]
+        if experiment in ways:
+            start = functools.partial(jax_layers.equinox_layer, self.jax, self.equinox, self.mode)
+            return jax_exports.observe(start, ways, experiment, arrays)
+        asked = second_order.request(experiment, arrays, self.capabilities)
+        built = self.build(asked.case, asked.parameters)
+        mean = asked.parameters.running_mean
+        made = self._make(_NAMES[1:], built.scalars, built.affine, mean.dtype, len(mean))
+        settings = (asked.case.channel_axes[0], 1)
+
+        def forward(x: Any, *affine: Any) -> Any:
+            variables, inference = (affine, built.state), not asked.training
+            return self._forward(made, settings, variables, x, inference=inference)[0]
+
+        return jax_second.observe(self.jax, forward, asked)
+
     def _begin(self, case: Case, parameters: Parameters) -> tuple[Any, Array, Array]:
         """The state that ``case`` starts from: a counter or flag, a mean and a variance."""
         raise NotImplementedError
@@ -149,22 +172,30 @@ class _Equinox:
         self, settings: Any, inference: Any, scalars: Any, variables: Any, x: Any, dy: Any
     ) -> Any:
         """y, the new state, what inference takes from it, and the gradients of sum(y dy)."""
-        axis, replicas = settings
         affine, stored = variables
-        names = _NAMES if replicas > 1 else _NAMES[1:]
+        names = _NAMES if settings[1] > 1 else _NAMES[1:]
         made = self._make(names, scalars, affine, stored[1].dtype, len(stored[1]))
 
         def forward(affine: Any, x: Any) -> Any:
-            moved = x if axis == 1 else self.jax.numpy.moveaxis(x, axis, 1)
-            sizes = (replicas, len(moved) // replicas) if replicas > 1 else (len(moved),)
-            shards = moved.reshape(*sizes, *moved.shape[1:])
-            y, new = self._call(made, names, affine, stored, shards, inference=inference)
-            y = y.reshape(len(moved), *y.shape[len(sizes) :])
-            return y if axis == 1 else self.jax.numpy.moveaxis(y, 1, axis), new
+            return self._forward(made, settings, (affine, stored), x, inference=inference)
 
         y, pull, new = self.jax.vjp(forward, affine, x, has_aux=True)
         # The upstream gradient has the format of the output, which holds its values exactly.
         return y, new, self._used(scalars[1], new), *pull(dy.astype(y.dtype))
+
+    def _forward(
+        self, made: Any, settings: Any, variables: Any, x: Any, *, inference: bool
+    ) -> tuple[Any, Any]:
+        """y and the new state."""
+        axis, replicas = settings
+        names = _NAMES if replicas > 1 else _NAMES[1:]
+        moved = x if axis == 1 else self.jax.numpy.moveaxis(x, axis, 1)
+        sizes = (replicas, len(moved) // replicas) if replicas > 1 else (len(moved),)
+        shards = moved.reshape(*sizes, *moved.shape[1:])
+        affine, stored = variables
+        y, new = self._call(made, names, affine, stored, shards, inference=inference)
+        y = y.reshape(len(moved), *y.shape[len(sizes) :])
+        return y if axis == 1 else self.jax.numpy.moveaxis(y, 1, axis), new
 
     def _make(self, names: Any, scalars: Any, affine: Any, dtype: Any, channels: int) -> Any:
         """A layer and its fresh state."""
@@ -245,6 +276,11 @@ class EquinoxEma(_Equinox):
 
     name: ClassVar[str] = "equinox.ema"
     mode: ClassVar[str] = "ema"
+    # Its training is differentiated through running statistics, of which no experiment speaks.
+    capabilities: ClassVar[Capabilities] = replace(
+        _Equinox.capabilities,
+        experiments=second_order.INFERENCE.union(jax_exports.EQUINOX_WAYS["ema"]),
+    )
     dialect: ClassVar[Dialect] = _dialect(
         Claim(RunningVariance.BIASED, _SOURCE + "var averages batch_var as it is"),
         Claim(

@@ -6,10 +6,13 @@ value of them.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
+from bnconform.adapters import jax_exports, jax_layers, jax_second, second_order
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     BATCH_STATISTICS,
@@ -83,6 +86,7 @@ class FlaxLinen:
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
         passes_on=frozenset(Malformation),
         variants=frozenset({VariantKind.PLAIN, VariantKind.MASKED, VariantKind.SYNCHRONIZED}),
+        experiments=second_order.NAMES.union(jax_exports.FLAX_WAYS),
         notes={
             "cumulative": "momentum is a number",
             "quantities": "the batch statistics are not returned",
@@ -114,6 +118,29 @@ class FlaxLinen:
             msg = "no replicas with unequal shares: jax.vmap splits an axis evenly"
             raise UnsupportedError(msg)
         return _Layer(self.step, case, parameters)
+
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Second derivatives of the module; its ways out."""
+        if experiment in jax_exports.FLAX_WAYS:
+            start = functools.partial(jax_layers.flax_layer, self.jax, self.linen)
+            return jax_exports.observe(start, jax_exports.FLAX_WAYS, experiment, arrays)
+        asked = second_order.request(experiment, arrays, self.capabilities)
+        built, case = self.build(asked.case, asked.parameters), asked.case
+        layer = self.linen.BatchNorm(
+            use_running_average=not asked.training,
+            axis=case.feature_axes,
+            epsilon=case.epsilon,
+            use_scale=case.scale,
+            use_bias=case.center,
+            param_dtype=built.stats["mean"].dtype,
+        )
+
+        def forward(x: Any, *affine: Any) -> Any:
+            params = dict(zip(built.params, affine, strict=True))
+            collections = {"params": params, "batch_stats": built.stats}
+            return layer.apply(collections, x, mutable=["batch_stats"])[0]
+
+        return jax_second.observe(self.jax, forward, asked)
 
     def _step(
         self,

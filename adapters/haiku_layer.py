@@ -7,10 +7,13 @@ averages, which are what inference reads, start from the case's running statisti
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
+from bnconform.adapters import jax_exports, jax_layers, jax_second, second_order
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     BATCH_STATISTICS,
@@ -98,6 +101,7 @@ class HaikuBatchNorm:
             }
         ),
         half_parameters=True,
+        experiments=second_order.NAMES.union(jax_exports.HAIKU_WAYS),
         notes={
             "cumulative": "decay_rate is a number",
             "quantities": "the batch statistics are not returned",
@@ -128,6 +132,29 @@ class HaikuBatchNorm:
             msg = "no replicas with unequal shares: jax.vmap splits an axis evenly"
             raise UnsupportedError(msg)
         return _Layer(self.step, case, parameters)
+
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Second derivatives of the module; its ways out."""
+        if experiment in jax_exports.HAIKU_WAYS:
+            start = functools.partial(jax_layers.haiku_layer, self.jax, self.haiku)
+            return jax_exports.observe(start, jax_exports.HAIKU_WAYS, experiment, arrays)
+        asked = second_order.request(experiment, arrays, self.capabilities)
+        built = self.build(asked.case, asked.parameters)
+
+        def network(x: Any) -> Any:
+            decay_rate, eps = built.scalars
+            arguments = dict(built.arguments)
+            layer = self.haiku.BatchNorm(decay_rate=decay_rate, eps=eps, name="bn", **arguments)
+            return layer(x, asked.training)
+
+        apply = self.haiku.without_apply_rng(self.haiku.transform_with_state(network)).apply
+
+        def forward(x: Any, *affine: Any) -> Any:
+            wide = map(self.jax.numpy.reshape, affine, [each.shape for each in built.wide.values()])
+            parameters = {"bn": dict(zip(built.wide, wide, strict=True))} if affine else {}
+            return apply(parameters, built.state, x)[0]
+
+        return jax_second.observe(self.jax, forward, asked)
 
     def _step(
         self, settings: Any, modes: Any, scalars: Any, variables: Any, x: Any, dy: Any
@@ -180,8 +207,8 @@ class _Layer:
         # Python floats, as users give them. None comes outside training alone, where it is unused.
         self.scalars = (0.99 if case.decay is None else case.decay, case.epsilon)
         named = {"scale": parameters.gamma, "offset": parameters.beta}
-        wide = {name: self._wide(value) for name, value in named.items() if value is not None}
-        self.parameters = {"bn": wide} if wide else {}
+        self.wide = {name: self._wide(value) for name, value in named.items() if value is not None}
+        self.parameters = {"bn": self.wide} if self.wide else {}
         self.state: Any = {
             _MEAN: self._average(parameters.running_mean),
             _VAR: self._average(parameters.running_var),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from bnconform.adapters import keras_experiments
+from bnconform.adapters import keras_experiments, keras_exports, keras_second, second_order
 from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
@@ -67,7 +67,7 @@ _CAPABILITIES = Capabilities(
     passes_on=frozenset(Malformation) - {Malformation.AXIS_REPEATED},
     variants=frozenset({VariantKind.PLAIN, VariantKind.RENORM, VariantKind.MASKED}),
     half_parameters=True,
-    experiments=keras_experiments.NAMES,
+    experiments=keras_experiments.NAMES | second_order.NAMES.union(keras_exports.WAYS),
     notes={
         "axes": _DOCS + ": axis is one integer",
         "cumulative": _DOCS + ": momentum is a number",
@@ -122,6 +122,11 @@ class _Keras:
 
     def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
         """What an experiment observes of a layer of this backend."""
+        if experiment in keras_exports.WAYS:
+            return keras_exports.observe(self.keras, experiment, arrays)
+        if experiment in second_order.NAMES:
+            asked = second_order.request(experiment, arrays, self.capabilities)
+            return keras_second.observe(self.keras, self.make(asked.case, asked.parameters), asked)
         return keras_experiments.observe(self.keras, experiment, arrays)
 
     def make(self, case: Case, parameters: Parameters) -> Any:

@@ -7,9 +7,11 @@ opset 6 takes it for training and ends in a TypeError, whatever it is given.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from bnconform.adapters import onnx_exports
 from bnconform.adapters.onnx_model import (
     CAPABILITIES_9,
     CAPABILITIES_15,
@@ -43,7 +45,9 @@ class OnnxReference:
     environment: ClassVar[dict[str, str]] = {}
     opset: ClassVar[int] = 15
     dialect: ClassVar[Dialect] = replace(OPERATOR_15, variance=_VARIANCE)
-    capabilities: ClassVar[Capabilities] = CAPABILITIES_15
+    capabilities: ClassVar[Capabilities] = replace(
+        CAPABILITIES_15, experiments=frozenset(onnx_exports.WAYS)
+    )
 
     def __init__(self) -> None:
         """Import onnx; ImportError where it is absent."""
@@ -57,6 +61,15 @@ class OnnxReference:
     def build(self, case: Case, parameters: Parameters) -> NodeLayer:
         """The node's other inputs; a call raises UnsupportedError where the opset has none."""
         return NodeLayer(case, parameters, functools.partial(self._evaluator, case))
+
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Ways of a model that this evaluator evaluates."""
+        return onnx_exports.observe(self.onnx, self._run, experiment, arrays)
+
+    def _run(self, model: Any, x: Array) -> Array:
+        """The first output of a model."""
+        found: Array = self.onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})[0]
+        return found
 
     def _evaluator(self, case: Case, training: bool) -> Evaluator:  # noqa: FBT001 -- a partial's
         """An evaluator of the model."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from bnconform.adapters import onnx_exports
 from bnconform.adapters.onnx_model import (
     CAPABILITIES_9,
     CAPABILITIES_15,
@@ -32,6 +34,7 @@ class OnnxRuntime:
     capabilities: ClassVar[Capabilities] = replace(
         CAPABILITIES_15,
         dtypes=CAPABILITIES_9.dtypes,
+        experiments=frozenset(onnx_exports.RUNTIME_WAYS),
         notes={
             **CAPABILITIES_15.notes,
             "dtypes": "bfloat16: 'NOT_IMPLEMENTED: Could not find an implementation for"
@@ -52,6 +55,18 @@ class OnnxRuntime:
     def build(self, case: Case, parameters: Parameters) -> NodeLayer:
         """The node's other inputs; a call raises UnsupportedError where the opset has none."""
         return NodeLayer(case, parameters, functools.partial(self._evaluator, case))
+
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Ways of a model that this runtime evaluates."""
+        return onnx_exports.observe(self.onnx, self._run, experiment, arrays)
+
+    def _run(self, model: Any, x: Array) -> Array:
+        """The first output of a model."""
+        session = self.onnxruntime.InferenceSession(
+            model.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        found: Array = session.run(None, {"x": x})[0]
+        return found
 
     def _evaluator(self, case: Case, training: bool) -> Evaluator:  # noqa: FBT001 -- a partial's
         """A session for the model, the same one whenever the model is the same."""

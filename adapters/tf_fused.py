@@ -7,8 +7,10 @@ statistics are the user's to keep: the adapter carries them from call to call.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from bnconform.adapters import second_order, tf_exports, tf_second
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     Array,
@@ -72,6 +74,7 @@ class TfFused:
         # There is no axis to give, only a data format.
         passes_on=frozenset(Malformation)
         - {Malformation.AXIS_OUT_OF_RANGE, Malformation.AXIS_REPEATED},
+        experiments=second_order.NAMES | tf_exports.IN_FLOAT32,
         notes={
             "dtypes": "double is not in the list of allowed values: half, bfloat16, float",
             "ranks": "input must be 4-dimensional",
@@ -92,6 +95,20 @@ class TfFused:
     def build(self, case: Case, parameters: Parameters) -> _Layer:
         """Hold the parameters, and the running statistics between calls."""
         return _Layer(self.tf, case, parameters)
+
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Second derivatives of the operation; ways out of inference by it."""
+        if experiment in tf_exports.WAYS:
+            return tf_exports.observe(self.tf, tf_exports.by_fused, experiment, arrays)
+        asked = second_order.request(experiment, arrays, self.capabilities)
+        layer = self.build(asked.case, asked.parameters)
+
+        def forward(x: Any, *affine: Any) -> Any:
+            scale, offset = affine or (layer.scale, layer.offset)
+            old = (layer.mean, layer.var)
+            return layer.output(x, scale, offset, old, training=asked.training).y
+
+        return tf_second.observe(self.tf, forward, asked)
 
 
 class _Layer:
@@ -125,25 +142,32 @@ class _Layer:
         old = (self.mean, self.var)
         return self._step(*self._call(x, dy, old, training=False), (None, None))
 
+    def output(
+        self, x: Any, scale: Any, offset: Any, old: tuple[Any, Any], *, training: bool
+    ) -> Any:
+        """All outputs of the operation."""
+        return self.tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=scale,
+            offset=offset,
+            mean=old[0],
+            variance=old[1],
+            epsilon=self.case.epsilon,
+            exponential_avg_factor=self.factor,
+            data_format=self.data_format,
+            is_training=training,
+        )
+
     def _call(
         self, x: Array, dy: Array, old: tuple[Any, Any], *, training: bool
     ) -> tuple[Any, Any, Any, Any]:
         """All outputs of the operation, and the gradients of x, scale and offset."""
         tf = self.tf
-        sources = [tf.constant(x), self.scale, self.offset]
+        leaf = tf.constant(x)
+        sources = [leaf, self.scale, self.offset]
         with tf.GradientTape() as tape:
             tape.watch(sources)
-            out = tf.raw_ops.FusedBatchNormV3(
-                x=sources[0],
-                scale=self.scale,
-                offset=self.offset,
-                mean=old[0],
-                variance=old[1],
-                epsilon=self.case.epsilon,
-                exponential_avg_factor=self.factor,
-                data_format=self.data_format,
-                is_training=training,
-            )
+            out = self.output(leaf, self.scale, self.offset, old, training=training)
         return out, *tape.gradient(out.y, sources, output_gradients=tf.constant(dy))
 
     def _step(

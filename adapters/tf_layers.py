@@ -14,7 +14,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from bnconform.adapters import tf_layers_experiments
+from bnconform.adapters import (
+    second_order,
+    tf_layers_experiments,
+    tf_layers_exports,
+    tf_second,
+)
 from bnconform.adapters.tf_layers_program import Plan, Program, variant_options
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
@@ -89,6 +94,7 @@ class _TfLayers:
     """What both implementations of the layer have in common."""
 
     fused: ClassVar[bool]
+    capabilities: ClassVar[Capabilities]
     framework: ClassVar[str] = "tensorflow"
     environment: ClassVar[dict[str, str]] = {
         "TF_USE_LEGACY_KERAS": "1",
@@ -129,6 +135,11 @@ class _TfLayers:
 
     def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run an experiment in graphs of its own; see ``tf_layers_experiments.py``."""
+        if experiment in tf_layers_exports.NAMES:
+            return tf_layers_exports.observe(self.tf, experiment, arrays, fused=self.fused)
+        if experiment in second_order.NAMES:
+            asked = second_order.request(experiment, arrays, self.capabilities)
+            return tf_second.observe_layer(self.tf, asked, fused=self.fused)
         return tf_layers_experiments.observe(self.tf, experiment, arrays, fused=self.fused)
 
     def _program(self, plan: Plan) -> Program:
@@ -183,7 +194,9 @@ class TfLayersFused(_TfLayers):
         axes=Axes.CHANNEL_OR_LAST,
         modes=frozenset(Mode),
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
-        experiments=tf_layers_experiments.NAMES,
+        experiments=tf_layers_experiments.NAMES
+        | second_order.SECOND
+        | tf_layers_exports.names("fused"),
         passes_on=_PASSES_ON,
         notes={
             "dtypes": "_fused_can_be_used: float64 is built unfused",
@@ -228,7 +241,9 @@ class TfLayersUnfused(_TfLayers):
         variants=frozenset(
             {VariantKind.PLAIN, VariantKind.RENORM, VariantKind.GHOST, VariantKind.ADJUSTED}
         ),
-        experiments=tf_layers_experiments.NAMES,
+        experiments=tf_layers_experiments.NAMES
+        | second_order.SECOND
+        | tf_layers_exports.names("unfused"),
         passes_on=_PASSES_ON,
         notes={
             "quantities": "the layer has no output for the batch statistics",

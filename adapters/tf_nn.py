@@ -8,8 +8,10 @@ never come out. Eager on purpose: a new shape costs nothing, while ``tf.function
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from bnconform.adapters import second_order, tf_exports, tf_second
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     RUNNING_STATISTICS,
@@ -84,6 +86,7 @@ class TfNn:
                 Malformation.INTEGER_INPUT,
             }
         ),
+        experiments=second_order.NAMES.union(tf_exports.WAYS),
         notes={
             "dtypes": "half precision in inference only: cannot compute Mul as input #1(zero-based)"
             " was expected to be a half tensor but is a float tensor",
@@ -115,6 +118,19 @@ class TfNn:
             raise UnsupportedError(msg)
         return _Layer(self.tf, case, parameters)
 
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Second derivatives of the two functions; ways out of inference by them."""
+        if experiment in tf_exports.WAYS:
+            return tf_exports.observe(self.tf, tf_exports.by_nn, experiment, arrays)
+        asked = second_order.request(experiment, arrays, self.capabilities)
+        layer = self.build(asked.case, asked.parameters)
+
+        def forward(x: Any, *affine: Any) -> Any:
+            wide = [layer.widened(each) for each in affine]
+            return layer.output(x, *(wide or (None, None)), by_batch=asked.training)
+
+        return tf_second.observe(self.tf, forward, asked)
+
 
 class _Layer:
     """The parameters as constants that broadcast against the input."""
@@ -145,11 +161,18 @@ class _Layer:
 
     def _wide(self, values: Array | None) -> Any:
         """A constant with size 1 on every reduction axis: the general form that tf.nn documents."""
-        if values is None:
-            return None
+        return None if values is None else self.widened(self.tf.constant(values))
+
+    def widened(self, tensor: Any) -> Any:
+        """The same for a tensor."""
         sizes = enumerate(self.case.shape)
         wide = [size if axis in self.case.channel_axes else 1 for axis, size in sizes]
-        return self.tf.constant(values.reshape(wide))
+        return self.tf.reshape(tensor, wide)
+
+    def output(self, x: Any, gamma: Any, beta: Any, *, by_batch: bool) -> Any:
+        """The output, by the moments of ``x`` or by the statistics that were given."""
+        mean, var = self._moments(x, None) if by_batch else (self.mean, self.var)
+        return self.tf.nn.batch_normalization(x, mean, var, beta, gamma, self.case.epsilon)
 
     def _moments(self, x: Any, weights: Array | None) -> tuple[Any, Any]:
         """Wide mean and variance; a mask is cast to the input's format by TensorFlow."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from bnconform.adapters import second_order, torch_second
 from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
@@ -81,6 +83,7 @@ class TorchFunctional:
         - {Malformation.AXIS_OUT_OF_RANGE, Malformation.AXIS_REPEATED},
         variants=frozenset({VariantKind.PLAIN, VariantKind.UNTRACKED}),
         half_parameters=True,
+        experiments=second_order.NAMES,
         notes={
             "axes": "channels are dimension 1; another axis is moved there as a view",
             "cumulative": "momentum is a number; averaging is the module's doing",
@@ -101,6 +104,17 @@ class TorchFunctional:
     def build(self, case: Case, parameters: Parameters) -> _Layer:
         """Hold the parameters, and the running statistics that the function updates."""
         return _Layer(self.torch, case, parameters)
+
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Second derivatives of the function."""
+        asked = second_order.request(experiment, arrays, self.capabilities)
+        layer = self.build(asked.case, asked.parameters)
+
+        def forward(x: Any, *affine: Any) -> Any:
+            named = dict(zip(("weight", "bias"), affine, strict=False))
+            return layer.output(x, named, training=asked.training)
+
+        return torch_second.observe(self.torch, forward, asked)
 
 
 class _Layer:
@@ -130,19 +144,24 @@ class _Layer:
         """Normalize by the running statistics, or by the batch where there are none."""
         return self._call(x, dy, training=self.untracked)
 
-    def _call(self, x: Array, dy: Array, *, training: bool) -> Step:
-        torch, axis = self.torch, self.case.channel_axes[0]
-        leaf = to_leaf(torch, x)
-        moved = torch.nn.functional.batch_norm(
-            leaf if axis == 1 else leaf.movedim(axis, 1),
+    def output(self, x: Any, affine: Mapping[str, Any], *, training: bool) -> Any:
+        """The output for a tensor, with these as weight and bias."""
+        axis = self.case.channel_axes[0]
+        y = self.torch.nn.functional.batch_norm(
+            x if axis == 1 else x.movedim(axis, 1),
             self.mean,
             self.var,
             training=training,
             momentum=self.rate,
             eps=self.case.epsilon,
-            **self.affine,
+            **affine,
         )
-        y = moved if axis == 1 else moved.movedim(1, axis)
+        return y if axis == 1 else y.movedim(1, axis)
+
+    def _call(self, x: Array, dy: Array, *, training: bool) -> Step:
+        torch = self.torch
+        leaf = to_leaf(torch, x)
+        y = self.output(leaf, self.affine, training=training)
         sources = {
             "dx": leaf,
             "dgamma": self.affine.get("weight"),

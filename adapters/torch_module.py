@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from bnconform.adapters import second_order, torch_folding, torch_second
 from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.adapters.torch_functional import TorchFunctional
 from bnconform.conformance.case import Case, Mode
@@ -43,6 +45,7 @@ class TorchModule:
         passes_on=TorchFunctional.capabilities.passes_on,
         variants=frozenset({VariantKind.PLAIN, VariantKind.UNTRACKED}),
         half_parameters=True,
+        experiments=second_order.NAMES | torch_folding.NAMES,
         notes={
             "axes": "channels are dimension 1; another axis is moved there as a view",
             "partial_affine": _DOCS + ": bias=False leaves gamma alone; nothing leaves beta alone",
@@ -85,6 +88,20 @@ class TorchModule:
         module.load_state_dict(module.state_dict() | state)
         return _Layer(torch, case, module)
 
+    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Second derivatives of a module, called as a function of its parameters; its ways out."""
+        if experiment in torch_folding.NAMES:
+            return torch_folding.observe(self.torch, experiment, arrays)
+        asked = second_order.request(experiment, arrays, self.capabilities)
+        layer = self.build(asked.case, asked.parameters)
+        layer.module.train(asked.training)
+
+        def forward(x: Any, *affine: Any) -> Any:
+            named = dict(zip(("weight", "bias"), affine, strict=False))
+            return layer.output(x, named)
+
+        return torch_second.observe(self.torch, forward, asked)
+
 
 def _affine(kind: Any, case: Case) -> dict[str, bool]:
     """The arguments that switch gamma and beta on or off; defaults are left out."""
@@ -115,10 +132,21 @@ class _Layer:
         self.module.eval()
         return self._call(x, dy)
 
+    def output(self, x: Any, affine: Mapping[str, Any]) -> Any:
+        """The output for a tensor; what ``affine`` names stands in for the module's own."""
+        axis, module = self.case.channel_axes[0], self.module
+        moved = x if axis == 1 else x.movedim(axis, 1)
+        y = (
+            self.torch.func.functional_call(module, dict(affine), (moved,))
+            if affine
+            else module(moved)
+        )
+        return y if axis == 1 else y.movedim(1, axis)
+
     def _call(self, x: Array, dy: Array) -> Step:
-        torch, module, axis = self.torch, self.module, self.case.channel_axes[0]
+        torch, module = self.torch, self.module
         leaf = to_leaf(torch, x)
-        y = module(leaf) if axis == 1 else module(leaf.movedim(axis, 1)).movedim(1, axis)
+        y = self.output(leaf, {})
         parameters = {"dgamma": module.weight, "dbeta": module.bias}
         sources = {"dx": leaf} | parameters
         sources = {name: source for name, source in sources.items() if is_variable(source)}

@@ -7,6 +7,13 @@ or right; a *slope* cause is within its bound in most cases and grows towards a 
 which is what climbing is for. All ways get the same number of calls over the same static
 signatures. The second table shrinks the simplest case that shows each cause with our shrinker, and
 finds and shrinks one of the same signature with Hypothesis's own over all cases.
+
+What climbing earns: little. Measured for two slopes with 150 calls and five seeds each (Hypothesis
+6.170), plain random generation found the cause in 9 of 10 searches, climbing in 9, half of each in
+10. The median worst error / bound was 5.5e4, 6.8e4 and 3.8e5 where the error grows with the offset,
+9.8e6, 3.9e8 and 6.1e6 where it grows with the seed; single seeds differ by far more than the ways
+do. Climbing took up to twice the time of plain generation. It stays as one half of a search because
+the two halves together missed nothing here, not because it climbs higher.
 """
 
 from __future__ import annotations
@@ -174,10 +181,12 @@ def _rows(calls: int, seeds: int) -> Iterator[list[str]]:
 
 
 def _worst(found: Collection, quantity: str) -> float:
-    """The largest finite ratio of the quantity in float32 and wider: half rounds slopes away."""
+    """The largest ratio of the quantity in float32 and wider: half rounds slopes away.
+
+    It is infinite where a case has an exact bound, and then says nothing of a slope.
+    """
     formats = [str(DType.FLOAT32), str(DType.FLOAT64)]
-    ratios = (found.ratios.get(f"{quantity} {each}", 0.0) for each in formats)
-    return max((ratio for ratio in ratios if math.isfinite(ratio)), default=0.0)
+    return max(found.ratios.get(f"{quantity} {each}", 0.0) for each in formats)
 
 
 def _shrinkers() -> Iterator[list[str]]:

@@ -40,6 +40,7 @@ _LAYERS = "tf.layers.batch_normalization"
 _KERAS = "keras.layers.BatchNormalization"
 _FLAX = "flax.linen.BatchNorm"
 _TORCH = "torch.nn.BatchNorm2d"
+_SAVED = "torch.load, keras.saving.load_model, tf.saved_model.load, onnx.load: the way back"
 _ASKED = "stackoverflow.com/questions/49701918 (replayed on the page of the seeds)"
 
 
@@ -143,6 +144,21 @@ CLAUSES: tuple[Clause, ...] = (
         (Level.MUST, "dbeta = sum g.", "dbeta", f"{_IOFFE}, section 3"),
         (Level.MUST, ("Training by running statistics differentiates through the batch's share of"
          " them."), "running_training_dx", "derivative of BN-TRAIN-5"),
+    ),
+    *_section(
+        "Second derivatives", "SECOND",
+        (Level.MUST, ("In training, gradients of the gradients go through the batch statistics"
+         " again."), "training_second_dx", "derivative of BN-GRAD-1 to BN-GRAD-3"),
+        (Level.MUST, ("In inference, gradients of the gradients take the running statistics as"
+         " constants."), "inference_second_dx", "derivative of BN-INFER-4 to BN-INFER-6"),
+        (Level.MUST, ("In training, tangents of the gradients (forward over reverse) are the same"
+         " derivatives."), "training_second_dgamma", "BN-SECOND-1: the Hessian is symmetric"),
+        (Level.MUST, ("In inference, tangents of the gradients (forward over reverse) are the same"
+         " derivatives."), "inference_second_dgamma", "BN-SECOND-2: the Hessian is symmetric"),
+        (Level.MUST, ("The tangent of y (forward mode) is gamma r P(u) + a xhat + b, without P in"
+         " inference."), "training_second_dg", "derivative of BN-TRAIN-1 and BN-INFER-1"),
+        (Level.MUST, ("Gradients of that tangent (reverse over forward) are the same second"
+         " derivatives."), "inference_second_dg", "BN-SECOND-1 and BN-SECOND-2"),
     ),
     *_section(
         "Frozen layers", "FROZEN",
@@ -311,6 +327,18 @@ CLAUSES: tuple[Clause, ...] = (
          "update_running_mean", f"{_LAYERS}: note on UPDATE_OPS"),
         (Level.MUST, "When they are never run, inference normalizes by the initial statistics.",
          "scale_and_shift", f"{_LAYERS}: note on UPDATE_OPS"),
+    ),
+    *_section(
+        "Conversion and export", "PORT",
+        (Level.MUST, "After a journey out of its framework a layer infers the same.",
+         "scale_and_shift", f"BN-INFER-1; {_SAVED}"),
+        (Level.MUST, "Parameters and running statistics come back bit for bit.",
+         "", _SAVED),
+        (Level.MUST, ("Training goes on: the same output, and running statistics that move by the"
+         " same decay and take the same variance."), "update_running_var", f"BN-STATE-1; {_SAVED}"),
+        (Level.MUST, "Epsilon and decay are read back as they went in.", "", _SAVED),
+        (Level.MUST, ("Folded into a linear layer before it, w = gamma / sqrt(rv + epsilon), the"
+         " output stays the same."), "scale_and_shift", "torch.nn.utils.fusion; BN-INFER-1"),
     ),
     *_section(
         "Malformed calls", "REJECT",

@@ -8,7 +8,7 @@ from itertools import groupby
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from . import bounds, bounds_variants, dialect, spec, variant
+from . import bounds, bounds_second, bounds_variants, dialect, spec, spec_second, variant
 from .clauses import CLAUSES, Clause
 from .sections import JUDGING, LEVELS, SECTIONS, SYMBOLS, WORDS
 
@@ -59,13 +59,18 @@ def _section(title: str, clauses: list[Clause]) -> str:
     )
 
 
+def equation(name: str) -> Any:
+    """The function of ``spec.py`` or ``spec_second.py`` that is called ``name``, or None."""
+    return getattr(spec, name, None) or getattr(spec_second, name, None)
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
 def _equations(names: set[str]) -> str:
-    """The first paragraph of each equation's docstring, in the order of ``spec.py``."""
-    functions = [getattr(spec, name) for name in names]
+    """The first paragraph of each equation's docstring, in the order of its module."""
+    functions = [equation(name) for name in names]
     lines = sorted(
         (function.__code__.co_firstlineno, f"- `{function.__name__}`: {_first(function)}\n")
         for function in functions
@@ -123,6 +128,9 @@ def _bounds() -> str:
         + _derivations(bounds)
         + "\nFor variants and uncommon conventions, from `conformance/bounds_variants.py`:\n\n"
         + _derivations(bounds_variants)
+        + "\nFor second derivatives, from `conformance/bounds_second.py`:\n\n"
+        + f"```text\n{(inspect.getdoc(bounds_second) or '').replace('``', '')}\n```\n\n"
+        + _derivations(bounds_second)
     )
 
 

@@ -74,6 +74,17 @@ SECTIONS: Mapping[str, str] = {
         " the mean of the upstream gradient and its correlation with xhat. Since epsilon is not 0,"
         " sum(dx xhat) is gamma r dgamma epsilon / (v + epsilon), not 0."
     ),
+    "Second derivatives": (
+        "Gradient penalties, Hessians and implicit layers differentiate a gradient again. With"
+        " directions u, a and b of x, gamma and beta, S = sum(dx u) + sum(dgamma a) + sum(dbeta b)"
+        " is differentiated by x, g and gamma (reverse over reverse); as S is also the rate at"
+        " which the loss changes along those directions, its gradients are the tangents of dx, y"
+        " and dgamma (forward over reverse), and that rate can be differentiated in reverse"
+        " (reverse over forward). A, B and C are mean(g xhat), mean(u xhat) and the covariance of"
+        " g and u, and P(z) = z - mean(z) - xhat mean(z xhat). What looks right after one"
+        " differentiation may be wrong after two: a mean that is cut off from its gradient in"
+        " (x - mean)^2, where the first derivative through it is 0 and the second is not."
+    ),
     "Frozen layers": (
         "A layer marked as not trainable, and called in training mode. Keras 3 then uses running"
         " statistics, TensorFlow 1 those of the batch; neither moves its state."
@@ -129,6 +140,14 @@ SECTIONS: Mapping[str, str] = {
     "Updates": (
         "In TensorFlow 1 the running statistics move in operations of their own, which the caller"
         " must run. Forgetting them leaves inference with a mean of 0 and a variance of 1."
+    ),
+    "Conversion and export": (
+        "A layer is saved and loaded, copied, cast, exported as a program, converted to another"
+        " format, or folded into the layer before it, in every way that its framework ships. Its"
+        " numbers then carry the last digit of their format, epsilon and decay are nobody's"
+        " default, and where the way keeps a layer that trains, it has been trained by one batch"
+        " before the journey and is by another after it. Nothing is allowed to be lost: what does"
+        " not round has a bound of 0."
     ),
     "Malformed calls": (
         "What cannot be meant should be refused, in words that name the argument. Recorded for each"

@@ -13,7 +13,16 @@ from typing import Any
 import pandas as pd
 
 from bnconform.conformance.case import Case, FillKind, InvalidCaseError
-from bnconform.conformance.cases.corners import EXPERIMENTS, INPUTS_KEPT, MALFORMED_CALLS, RUN_AGAIN
+from bnconform.conformance.cases.corners import (
+    CONVERSION,
+    EXPERIMENTS,
+    FORWARD_OVER_REVERSE,
+    INPUTS_KEPT,
+    MALFORMED_CALLS,
+    REVERSE_OVER_FORWARD,
+    RUN_AGAIN,
+    SECOND_ORDER,
+)
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.judging.evidence import clause_for
 from bnconform.conformance.record import VerdictKind
@@ -23,14 +32,20 @@ _NON_FINITE = (FillKind.NAN, FillKind.INF)
 
 
 _OF_EVERY_CALL = {"BN-CALL-3": INPUTS_KEPT, "BN-CALL-4": RUN_AGAIN}
-_OF_TOPICS = {"malformation": MALFORMED_CALLS, "experiment": EXPERIMENTS}
+_OF_EXPERIMENTS = {
+    "second": SECOND_ORDER,
+    "forward_over_reverse": FORWARD_OVER_REVERSE,
+    "reverse_over_forward": REVERSE_OVER_FORWARD,
+    "export": CONVERSION,
+}
+"""By the first part of their names; the others are simply experiments."""
 
 
 def besides(records: pd.DataFrame, topics: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``records`` that belong to one of ``corners.BESIDES``, with its name as value.
 
-    Those of experiments and malformed calls, which ``topics`` tells apart, and those of what is
-    looked at in every call.
+    Those of experiments, of several kinds, and malformed calls, which ``topics`` tells apart, and
+    those of what is looked at in every call.
     """
     kinds = {row.case_id: _kind_of_topic(row.json) for row in rows(topics)}
     by_topic = records["case_id"].map(kinds)
@@ -40,7 +55,9 @@ def besides(records: pd.DataFrame, topics: pd.DataFrame) -> pd.DataFrame:
 
 def _kind_of_topic(text: str) -> str | None:
     told = json.loads(text)
-    return next((name for key, name in _OF_TOPICS.items() if key in told), None)
+    if "experiment" in told:
+        return _OF_EXPERIMENTS.get(told["experiment"].partition(".")[0], EXPERIMENTS)
+    return MALFORMED_CALLS if "malformation" in told else None
 
 
 def reach(cases: pd.DataFrame) -> pd.DataFrame:

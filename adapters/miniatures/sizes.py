@@ -73,7 +73,7 @@ class OneChannelUnshifted(Right):
 @plants(
     Stage.MEAN,
     source="udacity/deep-learning-v2-pytorch#60: all batches taken to be of one size",
-    where=("last_batch", "smallest_count", "steps"),
+    where=("last_batch", "smaller_last_batch", "smallest_count", "steps"),
 )
 class CountKept(Right):
     """The mean of a smaller last batch divides by the size of a full one."""
@@ -88,7 +88,7 @@ class CountKept(Right):
     Stage.UPDATE_MEAN,
     Stage.UPDATE_VARIANCE,
     source="BVLC/caffe#5975: smaller batches to count less in the moving average",
-    where=("last_batch", "steps"),
+    where=("last_batch", "smaller_last_batch", "steps"),
 )
 class SmallBatchCountsLess(Right):
     """A smaller last batch moves the averages by less, in proportion to its size."""

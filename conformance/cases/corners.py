@@ -215,6 +215,10 @@ NOT_IN_QUICK = frozenset(f"large reduction, {layout}" for layout in Layout)
 
 MALFORMED_CALLS = "malformed calls"
 EXPERIMENTS = "experiments"
+SECOND_ORDER = "gradients of gradients"
+FORWARD_OVER_REVERSE = "forward over reverse gradients"
+REVERSE_OVER_FORWARD = "reverse over forward gradients"
+CONVERSION = "conversion and export, there and back"
 INPUTS_KEPT = "inputs compared with what they were before"
 RUN_AGAIN = "the same case from a fresh layer, bits compared"
 
@@ -223,14 +227,12 @@ BESIDES = (
     RUN_AGAIN,
     MALFORMED_CALLS,
     EXPERIMENTS,
-    "gradients of gradients",
-    "forward over reverse gradients",
-    "conversion and export, there and back",
+    SECOND_ORDER,
+    FORWARD_OVER_REVERSE,
+    REVERSE_OVER_FORWARD,
+    CONVERSION,
 )
-"""What no property of a case tells, by name; a report counts these by its records instead.
-
-Nothing looks at the last three yet, which a report must say.
-"""
+"""What no property of a case tells, by name; a report counts these by its records instead."""
 
 
 def corners_of(case: Case) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .checking import Checked, check_script
 from .publishing import Published, ScriptStatus, publish_scripts, script_of
-from .rendering import NoScriptError, render_script
+from .rendering import NoScriptError, render_script, render_scripts
 
 __all__ = [
     "Checked",
@@ -14,5 +14,6 @@ __all__ = [
     "check_script",
     "publish_scripts",
     "render_script",
+    "render_scripts",
     "script_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -38,6 +38,11 @@ def wanted_source(scene: Scene) -> str:
     if np.isinf(scene.want.bound).any():
         lines.append("# Infinity: this element is not looked at.")
     return "\n".join([*lines, f"bound = {array_source(scene.want.bound)}"])
+
+
+def array_lines(arrays: Mapping[str, Array]) -> str:
+    """Assignments of arrays by their names."""
+    return "\n".join(f"{name} = {_source(np.asarray(array))}" for name, array in arrays.items())
 
 
 def extra_names(scene: Scene) -> list[str]:

@@ -1,6 +1,6 @@
-"""The findings of a run as a page: what each framework does, and a script that shows it.
+"""The findings of runs as a page: what each framework does, and a script that shows it.
 
-A finding is a known divergence that the run came across, or a cause that nobody has accepted yet.
+A finding is a known divergence that a run came across, or a cause that nobody has accepted yet.
 Its script is that of the simplest case whose script, run by itself, shows the divergence.
 """
 
@@ -44,36 +44,37 @@ class Finding:
 
     @property
     def rows(self) -> int:
-        """How many results of the run it accounts for."""
+        """How many results it accounts for."""
         return sum(int(each["count"]) for each in self.divergences)
 
 
-def write_findings(run_dir: Path, out: Path, *, workers: int = 1) -> tuple[Finding, ...]:
-    """Write ``README.md`` and the scripts of the findings of the run at ``run_dir`` into ``out``.
+def write_findings(run_dirs: Sequence[Path], out: Path, *, workers: int = 1) -> tuple[Finding, ...]:
+    """Write ``README.md`` and the scripts of the findings of the runs ``run_dirs`` into ``out``.
 
     :class:`~bnconform.conformance.engine.run_directory.RunDirectoryError` where there is no run.
     """
-    groups = _groups(run_dir)
-    tried = {each["id"] for members in groups.values() for each in members[:TRIES]}
-    publish_scripts(run_dir, only=lambda each: each["id"] in tried, workers=workers)
-    groups = _groups(run_dir)
-    manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    for run_dir in run_dirs:
+        groups = _groups([run_dir])
+        tried = {each["id"] for members in groups.values() for each in members[:TRIES]}
+        publish_scripts(run_dir, only=lambda each: each["id"] in tried, workers=workers)  # noqa: B023
+    manifests = [json.loads((each / "manifest.json").read_text("utf-8")) for each in run_dirs]
+    known = {name: entry for each in manifests for name, entry in each["known"].items()}
     out.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=workers) as executor:
         jobs = [
-            executor.submit(_finding, run_dir, out, name, members, manifest["known"].get(name))
-            for name, members in sorted(groups.items())
+            executor.submit(_finding, out, name, members, known.get(name))
+            for name, members in sorted(_groups(run_dirs).items())
         ]
         found = tuple(job.result() for job in jobs)
-    (out / PAGE).write_text("\n".join(_page(found, manifest)) + "\n", encoding="utf-8")
+    (out / PAGE).write_text("\n".join(_page(found, manifests)) + "\n", encoding="utf-8")
     return found
 
 
-def _groups(run_dir: Path) -> dict[str, list[dict[str, Any]]]:
-    """The run's divergences by finding, the simplest first."""
+def _groups(run_dirs: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """The divergences of runs by finding, the simplest first, each with its ``folder``."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in (run_dir / "divergences").glob("*/divergence.json"):
-        each = json.loads(path.read_text(encoding="utf-8"))
+    for path in (path for run in run_dirs for path in run.glob("divergences/*/divergence.json")):
+        each = json.loads(path.read_text(encoding="utf-8")) | {"folder": path.parent}
         parts = (each["subject"], each["clause"].lower(), each["cause"].replace(" ", "-"))
         found.setdefault(each["known"] or "-".join(parts), []).append(each)
     for members in found.values():
@@ -82,7 +83,6 @@ def _groups(run_dir: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _finding(
-    run_dir: Path,
     out: Path,
     name: str,
     members: Sequence[Mapping[str, Any]],
@@ -93,7 +93,7 @@ def _finding(
     script = output = None
     if shown:
         script = f"{name.replace('.', '-')}.py"
-        shutil.copyfile(run_dir / "divergences" / shown[0]["id"] / FILE, out / script)
+        shutil.copyfile(shown[0]["folder"] / FILE, out / script)
         # Once more, from where it will be read: what the page quotes is what that file prints.
         output = check_script(out / script).output.strip()
     return Finding(
@@ -106,17 +106,11 @@ def _finding(
     )
 
 
-def _page(findings: Sequence[Finding], manifest: Mapping[str, Any]) -> Iterator[str]:
-    asked, versions = manifest["arguments"], manifest["versions"]
+def _page(findings: Sequence[Finding], manifests: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     known = [each for each in findings if each.entry is not None]
     others = [each for each in findings if each.entry is None]
     scripts = sum(each.script is not None for each in findings)
     yield "# What the frameworks do differently"
-    yield ""
-    yield (
-        f"Found by `bnconform run --profile {asked['profile']} --seed {asked['seed']}` "
-        f"({asked['cases']} cases for each subject), written by `bnconform findings`."
-    )
     yield ""
     yield (
         f"{len(findings)} findings, {scripts} of them with a script beside this page that needs "
@@ -124,6 +118,15 @@ def _page(findings: Sequence[Finding], manifest: Mapping[str, Any]) -> Iterator[
         "with 1 while the divergence stands. Each was run before it was listed."
     )
     yield ""
+    yield "Written by `bnconform findings` from:"
+    yield ""
+    for asked in (each["arguments"] for each in manifests):
+        yield (
+            f"- `bnconform run --profile {asked['profile']} --cases {asked['cases']} "
+            f"--seed {asked['seed']}`, {len(asked['subjects'])} subjects"
+        )
+    yield ""
+    versions = {name: text for each in manifests for name, text in each["versions"].items()}
     yield "Versions: " + ", ".join(f"{name} {text}" for name, text in versions.items()) + "."
     if others:
         yield from ("", "## Not accepted yet", "")
@@ -140,7 +143,7 @@ def _told(finding: Finding) -> Iterator[str]:
     yield ""
     yield (
         f"{', '.join(f'`{each}`' for each in finding.subjects)}; {', '.join(clauses)}; "
-        f"{finding.rows} result{'s' if finding.rows != 1 else ''} of the run."
+        f"{finding.rows} result{'s' if finding.rows != 1 else ''}."
     )
     yield ""
     if finding.entry is None:

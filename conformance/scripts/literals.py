@@ -46,14 +46,14 @@ def _filled(array: Array) -> str:
 
 def _numbers(array: Array) -> str:
     """Nested lists of the shortest decimals that name each value."""
+    if array.size == 0:
+        # Lists cannot say (0, 3): there is no row to count.
+        return f"np.zeros({array.shape}, {_dtype(array)})"
     lines = _nested(array)
     return f"np.array({lines}, {_dtype(array)})"
 
 
 def _nested(array: Array) -> str:
-    if array.size == 0:
-        # Lists cannot say (0, 3): there is no row to count.
-        return f"np.zeros({array.shape})"
     if array.ndim == 0:
         return _number(array.item(), array.dtype)
     parts = [_nested(each) for each in array]

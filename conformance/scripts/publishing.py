@@ -28,7 +28,7 @@ from ..dialect import (
 from ..engine.run_directory import RunDirectoryError, write_atomically, write_json
 from ..expecting.expectation import Conventions
 from .checking import check_script
-from .rendering import NoScriptError, render_script
+from .rendering import NoScriptError, render_scripts
 
 FILE = "reproduce.py"
 """A script's name in its bundle."""
@@ -87,8 +87,9 @@ def script_of(run_dir: Path, divergence: Mapping[str, Any]) -> str:
     :class:`NoScriptError` where there is none, :class:`RunDirectoryError` where there is no run.
     """
     folder = run_dir / "divergences" / str(divergence["id"])
-    _, full = _texts(folder, divergence, conventions_by_subject(run_dir))
-    return full
+    texts = _texts(folder, divergence, conventions_by_subject(run_dir))
+    # Where a call raised it is known which one; else what is left out has not been tried.
+    return texts[0] if "raised " in str(divergence["message"]) else texts[-1]
 
 
 def _bundles(run_dir: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -119,30 +120,27 @@ def _written(
 
     script = folder / FILE
     try:
-        short, full = _texts(folder, divergence, conventions)
+        texts = _texts(folder, divergence, conventions)
     except NoScriptError as error:
         script.unlink(missing_ok=True)
         return published(ScriptStatus.NONE, str(error))
-    write_atomically(script, short)
-    checked = check_script(script)
-    if not checked.reproduces and full != short:
-        write_atomically(script, full)
+    for text in texts:
+        write_atomically(script, text)
         checked = check_script(script)
-    status = ScriptStatus.REPRODUCES if checked.reproduces else ScriptStatus.DOES_NOT_REPRODUCE
-    return published(status, checked.sentence)
+        if checked.reproduces:
+            return published(ScriptStatus.REPRODUCES, checked.sentence)
+    return published(ScriptStatus.DOES_NOT_REPRODUCE, checked.sentence)
 
 
 def _texts(
     folder: Path, divergence: Mapping[str, Any], conventions: Mapping[str, Conventions]
-) -> tuple[str, str]:
-    """The script with no more than the call in question, and the one with all that led to it."""
+) -> tuple[str, ...]:
+    """Scripts to try, from the one with no more than the call in question to the whole story."""
     subject = str(divergence["subject"])
     if subject not in conventions:
         msg = f"no script: the run's manifest does not say what {subject} documents"
         raise NoScriptError(msg)
-    arrays = _arrays(folder)
-    short = render_script(divergence, arrays, conventions[subject], history=False)
-    return short, render_script(divergence, arrays, conventions[subject])
+    return render_scripts(divergence, _arrays(folder), conventions[subject])
 
 
 def _arrays(folder: Path) -> dict[str, Array]:

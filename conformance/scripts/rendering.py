@@ -2,158 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ..case import Mode
-from ..clauses import clause
 from ..contract import Array
 from ..expecting.expectation import Conventions
 from ..variant import Ghost, Renorm, Synchronized, VariantKind
-from ..verdict import CALL
 from .data import data_source, extra_names, form_source, formula_source, wanted_source
-from .literals import needs_base64
-from .scene import NoScriptError, Scene, scene_of, without_history
+from .experiment import render_experiment
+from .recipes import Recipe, recipe_of
+from .scene import NoScriptError, Scene, only_inference, scene_of, without_history
+from .writing import frame, written
 
-__all__ = ["NoScriptError", "render_script"]
-
-_TEMPLATES = Path(__file__).parent / "templates"
-_WIDTH = 96
-_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-_PLAIN = frozenset({VariantKind.PLAIN})
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Recipe:
-    """How a subject's script is written: its template, and what that leaves open.
-
-    ``packages`` are the modules whose versions the script prints; ``layouts`` whether the framework
-    sees how an array lies in memory; ``untracked_without_state`` whether a layer that tracks
-    nothing is given no statistics at all; ``gradients`` whether it can be differentiated;
-    ``settings`` are handed to the template as they are.
-    """
-
-    template: str
-    packages: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    variants: frozenset[VariantKind] = _PLAIN
-    layouts: bool = False
-    untracked_without_state: bool = False
-    gradients: bool = True
-
-
-def _keras(backend: str, packages: tuple[str, ...], **environment: str) -> _Recipe:
-    return _Recipe(
-        template="keras.py.jinja",
-        packages=packages,
-        environment={"KERAS_BACKEND": backend, **environment},
-        settings={"backend": backend},
-        variants=_PLAIN | {VariantKind.RENORM, VariantKind.MASKED},
-        layouts=backend == "torch",
-    )
-
-
-def _tf_layers(*, fused: bool) -> _Recipe:
-    return _Recipe(
-        template="tf_layers.py.jinja",
-        packages=("tf",),
-        environment={"TF_USE_LEGACY_KERAS": "1"} | _TENSORFLOW,
-        settings={"fused": fused},
-        variants=_PLAIN if fused else _PLAIN | {VariantKind.RENORM, VariantKind.GHOST},
-    )
-
-
-def _torch(template: str) -> _Recipe:
-    return _Recipe(
-        template=template,
-        packages=("torch",),
-        variants=_PLAIN | {VariantKind.UNTRACKED},
-        layouts=True,
-        untracked_without_state=True,
-    )
-
-
-def _equinox(mode: str) -> _Recipe:
-    return _Recipe(
-        template="equinox.py.jinja",
-        packages=("jax", "equinox"),
-        settings={"eqx_mode": mode},
-        variants=_PLAIN | {VariantKind.SYNCHRONIZED},
-    )
-
-
-def _onnx(evaluator: str, opset: int) -> _Recipe:
-    packages = ("onnx", "onnxruntime") if evaluator == "runtime" else ("onnx",)
-    return _Recipe(
-        template="onnx.py.jinja",
-        packages=packages,
-        settings={"evaluator": evaluator, "opset": opset, "onnx_types": _ONNX_TYPES},
-        gradients=False,
-    )
-
-
-_ONNX_TYPES = {
-    "float16": "FLOAT16",
-    "bfloat16": "BFLOAT16",
-    "float32": "FLOAT",
-    "float64": "DOUBLE",
-    "int32": "INT32",
-}
-
-_RECIPES: Mapping[str, _Recipe] = {
-    "torch.functional": _torch("torch_functional.py.jinja"),
-    "torch.module": _torch("torch_module.py.jinja"),
-    "keras.tensorflow": _keras("tensorflow", ("keras", "tf"), **_TENSORFLOW),
-    "keras.torch": _keras("torch", ("keras", "torch")),
-    "keras.jax": _keras("jax", ("keras", "jax")),
-    "tf.nn": _Recipe(
-        template="tf_nn.py.jinja",
-        packages=("tf",),
-        environment=_TENSORFLOW,
-        variants=_PLAIN | {VariantKind.MASKED, VariantKind.WEIGHTED},
-    ),
-    "tf.fused": _Recipe(template="tf_fused.py.jinja", packages=("tf",), environment=_TENSORFLOW),
-    "tf.layers.fused": _tf_layers(fused=True),
-    "tf.layers.unfused": _tf_layers(fused=False),
-    "flax.linen": _Recipe(
-        template="flax.py.jinja",
-        packages=("jax", "linen"),
-        variants=_PLAIN | {VariantKind.MASKED, VariantKind.SYNCHRONIZED},
-    ),
-    "haiku.batchnorm": _Recipe(
-        template="haiku.py.jinja",
-        packages=("jax", "haiku"),
-        variants=_PLAIN | {VariantKind.SYNCHRONIZED, VariantKind.UNTRACKED},
-    ),
-    "equinox.batch": _equinox("batch"),
-    "equinox.ema": _equinox("ema"),
-    "onnx.runtime": _onnx("runtime", 15),
-    "onnx.runtime.opset9": _onnx("runtime", 9),
-    "onnx.runtime.opset7": _onnx("runtime", 7),
-    "onnx.reference": _onnx("reference", 15),
-    "onnx.reference.opset9": _onnx("reference", 9),
-}
-
-_DISTRIBUTIONS = {
-    "torch": ("torch",),
-    "keras": ("keras",),
-    "tf": ("tensorflow", "tensorflow-cpu", "tf_keras"),
-    "jax": ("jax", "jaxlib"),
-    "linen": ("flax",),
-    "haiku": ("dm-haiku",),
-    "equinox": ("equinox",),
-    "onnx": ("onnx",),
-    "onnxruntime": ("onnxruntime",),
-}
-"""Module -> what its version is recorded under."""
+__all__ = ["NoScriptError", "render_script", "render_scripts"]
 
 _HAIKU_FORMATS: Mapping[tuple[int, ...], str] = {
     (1,): "channels_first",
@@ -161,84 +25,58 @@ _HAIKU_FORMATS: Mapping[tuple[int, ...], str] = {
 }
 """Feature axes -> the data format that names them; other axes are given as those reduced."""
 
-_OURS = {
-    "numpy.reference": "its code is part of bnconform, and so there is no framework to call",
-    "gpu.triton": "its kernel is part of bnconform, and so there is no framework to call",
-}
+_REPETITIONS = 30
+"""How often a call is repeated that gave other bits when it was: the difference may be rare."""
 
 
 def render_script(
-    divergence: Mapping[str, Any],
-    arrays: Mapping[str, Array],
-    conventions: Conventions,
-    *,
-    history: bool = True,
+    divergence: Mapping[str, Any], arrays: Mapping[str, Array], conventions: Conventions
 ) -> str:
-    """The script for a bundle's ``divergence`` and ``arrays``.
+    """The script for a bundle's ``divergence`` and ``arrays``, with all that led to it.
 
-    ``conventions`` are those the subject was judged under. Without ``history``, the training steps
-    before the one in question are left out where no equation needs them. :class:`NoScriptError`
-    says why there is no script for a subject, a variant or a kind of divergence.
+    ``conventions`` are those the subject was judged under. :class:`NoScriptError` says why there is
+    no script for a subject, a variant or a kind of divergence.
     """
-    subject = str(divergence["subject"])
-    if subject not in _RECIPES:
-        reason = _OURS.get(subject, "there is no template for this subject")
-        msg = f"no script for {subject}: {reason}"
-        raise NoScriptError(msg)
-    recipe, scene = _RECIPES[subject], scene_of(divergence, arrays, conventions)
-    scene = replace(scene if history else without_history(scene), backward=recipe.gradients)
+    return render_scripts(divergence, arrays, conventions)[-1]
+
+
+def render_scripts(
+    divergence: Mapping[str, Any], arrays: Mapping[str, Array], conventions: Conventions
+) -> tuple[str, ...]:
+    """Scripts in the order in which they are to be tried, the shortest first; none twice.
+
+    It leaves out the training steps before the one in question, which must matter only where an
+    equation needs them. Where a call raises or dies, it may be the inference that follows
+    the steps, which then is the first of them. :class:`NoScriptError` as in :func:`render_script`.
+    """
+    recipe = recipe_of(str(divergence["subject"]))
+    if "experiment" in divergence["case"]:
+        return (render_experiment(divergence, arrays, recipe),)
+    scene = replace(scene_of(divergence, arrays, conventions), backward=recipe.gradients)
     kind = scene.case.variant.kind
     if kind not in recipe.variants:
-        msg = f"no script for the variant {kind.value!r} of {subject} yet"
+        msg = f"no script for the variant {kind.value!r} of {scene.divergence['subject']} yet"
         raise NoScriptError(msg)
-    text = _environment().get_template(recipe.template).render(_context(scene, recipe))
-    return _tidy(text)
+    scenes = (*only_inference(scene), without_history(scene), scene)
+    texts = (written(recipe.template, _context(each, recipe)) for each in scenes)
+    return tuple(dict.fromkeys(texts))
 
 
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 -- Python source, not HTML
-        keep_trailing_newline=True,
-    )
-
-
-def _tidy(text: str) -> str:
-    """``text`` without the blank lines and spaces that template tags leave; it must parse."""
-    lines: list[str] = []
-    for line in text.splitlines():
-        blank = not line.strip()
-        if blank and (not lines or lines[-2:] == ["", ""]):
-            continue
-        lines.append("" if blank else line.rstrip())
-    tidied = "\n".join(lines).rstrip() + "\n"
-    ast.parse(tidied)
-    return tidied
-
-
-def _context(scene: Scene, recipe: _Recipe) -> dict[str, Any]:
+def _context(scene: Scene, recipe: Recipe) -> dict[str, Any]:
     untracked = scene.variant == VariantKind.UNTRACKED
     state = not (untracked and recipe.untracked_without_state)
     data = data_source(scene, layouts=recipe.layouts, state=state)
-    wanted = wanted_source(scene)
+    wanted, quantity = wanted_source(scene), scene.quantity
     return {
-        "title": _title(scene),
-        "told": _told(scene, recipe),
-        "environment": recipe.environment,
-        "needs_base64": needs_base64(data + wanted),
-        "data": data,
-        "wanted": wanted,
+        **frame(scene.divergence, recipe, quantity=quantity, data=data, wanted=wanted),
         "formula": formula_source(scene),
         "form": form_source(scene),
-        "headline": repr(_title(scene)),
-        "versions": ", ".join(f'"{each}", {_version_of(each)}' for each in recipe.packages),
         "wrong": str(scene.divergence["case"].get("what", "too few values per channel")),
         "words": repr(scene.words),
         "check": scene.check.value,
+        "limit": scene.limit,
+        "repetitions": _REPETITIONS,
         "largest": None if scene.want is None else scene.want.largest,
-        "quantity": scene.quantity,
         "gradient": scene.gradient,
         "inference": scene.inference is not None,
         "steps": len(scene.steps),
@@ -246,34 +84,7 @@ def _context(scene: Scene, recipe: _Recipe) -> dict[str, Any]:
         "extra": next(iter(extra_names(scene)), None),
         **_of_case(scene),
         **_of_variant(scene),
-        **recipe.settings,
     }
-
-
-def _version_of(package: str) -> str:
-    return "__import__('flax').__version__" if package == "linen" else f"{package}.__version__"
-
-
-def _title(scene: Scene) -> str:
-    found = scene.divergence
-    quantity = "the call" if found["quantity"] == CALL else scene.quantity
-    return f"{found['subject']}: {found['clause']} does not hold for {quantity}."
-
-
-def _told(scene: Scene, recipe: _Recipe) -> str:
-    """The clause, what was found, and on which versions."""
-    found, about = scene.divergence, clause(scene.divergence["clause"])
-    versions = found["versions"]
-    used = {name for package in recipe.packages for name in _DISTRIBUTIONS[package]}
-    names = [name for name in versions if name in used | {"bnconform", "numpy", "python"}]
-    paragraphs = [
-        f"{about.id} ({about.level}): {about.statement}",
-        f"Found: {found['message'] or found['cause']}",
-        "On " + ", ".join(f"{name} {versions[name]}" for name in sorted(names)) + ".",
-        f"Case {found['case_id']}, divergence {found['id']}.",
-    ]
-    filled = (textwrap.fill(each, _WIDTH, break_on_hyphens=False) for each in paragraphs)
-    return "\n\n".join(filled).replace("\\", "/").replace('"""', "'''")
 
 
 def _each_step(scene: Scene) -> Callable[[Callable[[], str]], str]:
@@ -362,6 +173,7 @@ def _of_variant(scene: Scene) -> dict[str, Any]:
         "renorm": isinstance(variant, Renorm),
         "renorm_clipping": clipping,
         "renorm_decay": variant.decay if isinstance(variant, Renorm) else None,
+        "adjusted": variant.kind is VariantKind.ADJUSTED,
         "ghost": variant.size if isinstance(variant, Ghost) else None,
         "replicas": variant.replicas if isinstance(variant, Synchronized) else 1,
     }

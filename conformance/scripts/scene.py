@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,8 +20,11 @@ from ..expecting.expectation import Conventions, Expectation, Expected
 from ..formats import DType
 from ..malformation import Malformation
 from ..reference import expect
-from ..variant import VariantKind
+from ..variant import PLAIN, VariantKind
 from ..verdict import CALL, Cause
+
+_LONGEST = 120.0
+"""Seconds for a call that may hang: a script must end before it is given up itself."""
 
 
 class NoScriptError(Exception):
@@ -40,6 +44,10 @@ class Check(StrEnum):
     """A call that must be rejected answers."""
     UNCLEAR = "unclear"
     """A call is rejected with a message that names nothing of it."""
+    SURVIVES = "survives"
+    """A call kills its process, or does not return."""
+    REPEATS = "repeats"
+    """The same call again gives other bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +68,9 @@ class Scene:
     """One divergence.
 
     ``steps`` are the training calls, or the one call outside training, up to the one in question;
-    ``inference`` is the call that follows them, where that is in question. ``backward`` says
-    whether the subject can be differentiated.
+    ``inference`` is the call that follows them, where that is in question; ``afterwards`` is that
+    call in any case, None where there is none. ``backward`` says whether the subject can be
+    differentiated.
     """
 
     divergence: Mapping[str, Any]
@@ -74,13 +83,13 @@ class Scene:
     words: tuple[str, ...]
     want: Want | None
     malformation: Malformation | None
+    afterwards: StepInputs | None = None
     backward: bool = True
 
     @property
     def quantity(self) -> str:
         """What the script prints; the output, where a call as a whole is in question."""
-        name = str(self.divergence["quantity"])
-        return "y" if name == CALL else name
+        return _quantity_of(self.divergence, self.check)
 
     @property
     def clause(self) -> Clause:
@@ -92,10 +101,16 @@ class Scene:
         """Which gradient is in question, or None."""
         if not self.backward:
             return None
-        if self.check in (Check.RAISES, Check.UNCLEAR):
+        if self.check in (Check.RAISES, Check.UNCLEAR, Check.SURVIVES):
             # The error may be that of the backward pass.
             return Quantity.DX.value
         return self.quantity if self.quantity in GRADIENTS else None
+
+    @property
+    def limit(self) -> float:
+        """Seconds after which a call that does not return is taken to hang."""
+        found = re.search(r"within ([0-9.]+) s", str(self.divergence["message"]))
+        return min(float(found[1]), _LONGEST) if found else _LONGEST
 
     @property
     def training(self) -> bool:
@@ -154,11 +169,7 @@ def scene_of(
     divergence: Mapping[str, Any], arrays: Mapping[str, Array], conventions: Conventions
 ) -> Scene:
     """The scene of a bundle; :class:`NoScriptError` where there is none to be shown."""
-    told = divergence["case"]
-    if "experiment" in told:
-        msg = f"no script for experiments yet (this one is {told['experiment']!r})"
-        raise NoScriptError(msg)
-    if "malformation" in told:
+    if "malformation" in divergence["case"]:
         return _malformed(divergence, conventions)
     return _ordinary(divergence, arrays, conventions)
 
@@ -171,6 +182,29 @@ def without_history(scene: Scene) -> Scene:
         or scene.check is not Check.VALUES
     )
     return scene if stateful else replace(scene, steps=scene.steps[-1:])
+
+
+def only_inference(scene: Scene) -> tuple[Scene, ...]:
+    """The scene of the inference that follows the training steps, if that is where a call raised.
+
+    It starts from the parameters of the case: what a call raises or dies of is hardly ever what
+    the steps have left. There is none where inference is no plain one.
+    """
+    if scene.afterwards is None or not _in_inference(scene.divergence):
+        return ()
+    case = replace(scene.case, mode=Mode.INFERENCE, steps=1, last_batch=scene.case.shape[0])
+    if case.variant.kind is not VariantKind.UNTRACKED:
+        case = replace(case, variant=PLAIN)
+    parameters = replace(
+        scene.parameters, renorm_mean=None, renorm_stddev=None, running_stddev=None
+    )
+    step = StepInputs(x=scene.afterwards.x, dy=scene.afterwards.dy)
+    return (replace(scene, case=case, parameters=parameters, steps=(step,), afterwards=None),)
+
+
+def _in_inference(divergence: Mapping[str, Any]) -> bool:
+    """Whether the call was not seen to fail in training: its traceback, if any, is kept."""
+    return "layer.train(" not in str(divergence.get("output", ""))
 
 
 def _malformed(divergence: Mapping[str, Any], conventions: Conventions) -> Scene:
@@ -198,11 +232,11 @@ def _ordinary(
 ) -> Scene:
     case = Case.from_dict(divergence["case"])
     check, inputs = _check_of(divergence), make_inputs(case)
-    after = divergence["quantity"] == Quantity.Y_INFER
+    after = _quantity_of(divergence, check) == Quantity.Y_INFER
     step = int(divergence["step"])
     last = len(inputs.steps) - 1 if step < 0 or after else step
-    of_inference = divergence["quantity"] == Quantity.Y_INFER
-    _check_arrays(inputs.inference if of_inference else inputs.steps[max(step, 0)], arrays)
+    stored = divergence["quantity"] == Quantity.Y_INFER
+    _check_arrays(inputs.inference if stored else inputs.steps[max(step, 0)], arrays)
     return Scene(
         divergence=divergence,
         case=case,
@@ -216,7 +250,18 @@ def _ordinary(
         if check in (Check.VALUES, Check.FORM)
         else None,
         malformation=None,
+        afterwards=inputs.inference
+        if check in (Check.RAISES, Check.SURVIVES) and case.mode is Mode.TRAIN
+        else None,
     )
+
+
+def _quantity_of(divergence: Mapping[str, Any], check: Check) -> str:
+    """The quantity to print: of a call as a whole the output, or the first that changed."""
+    name = str(divergence["quantity"])
+    if name == CALL and check is Check.REPEATS:
+        return str(divergence["message"]).partition(" differed")[0].partition(", ")[0]
+    return "y" if name == CALL else name
 
 
 def _check_arrays(made: StepInputs, arrays: Mapping[str, Array]) -> None:
@@ -244,6 +289,13 @@ _CHECKS = {
 }
 
 
+_BY_VERDICT = {
+    "crashed": Check.SURVIVES,
+    "hung": Check.SURVIVES,
+    "unrepeatable": Check.REPEATS,
+}
+
+
 def _check_of(divergence: Mapping[str, Any]) -> Check:
     verdict, cause = divergence["verdict"], divergence["cause"]
     if verdict == "wrong_contract":
@@ -251,6 +303,8 @@ def _check_of(divergence: Mapping[str, Any]) -> Check:
             divergence["message"].startswith("documented to compute")
         )
         return Check.RAISES if raised else Check.ACCEPTS
+    if verdict in _BY_VERDICT:
+        return _BY_VERDICT[verdict]
     if verdict != "diverges" or cause not in _CHECKS:
         msg = f"no script for this kind of divergence yet: {verdict}, {cause or 'no cause'}"
         raise NoScriptError(msg)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bnconform.conformance import spec
+from bnconform.conformance import document
 from bnconform.conformance.clauses import Clause
 from bnconform.conformance.sections import JUDGING, SECTIONS, SYMBOLS, WORDS
 from bnconform.reports.columns import rows
@@ -105,7 +105,8 @@ def equation(name: str) -> Cell:
     """The function of the spec that states an equation, with the first line of what it says."""
     if not name:
         return "none: the clause is about behaviour, not about a formula"
-    text = inspect.getdoc(getattr(spec, name, None)) if hasattr(spec, name) else None
+    function = document.equation(name)
+    text = None if function is None else inspect.getdoc(function)
     if not text:
         return Mono(name)
     return (Mono(name), f": {text.splitlines()[0].replace('``', '')}")

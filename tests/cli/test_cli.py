@@ -147,7 +147,7 @@ def test_an_unknown_clause_exits_2() -> None:
 @pytest.mark.parametrize(
     ("attribute", "status", "message"),
     [
-        pytest.param("Sound", 0, "ok    starts", id="a sound adapter"),
+        pytest.param("Sound", 0, "ok     starts", id="a sound adapter"),
         pytest.param("Overwrites", 1, "copy the inputs", id="advice for a fault"),
         pytest.param("CannotStart", 1, "install its framework", id="an absent framework"),
         pytest.param("BadAxes", 2, "axes must be one of", id="a bad declaration"),

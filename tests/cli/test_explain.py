@@ -132,7 +132,7 @@ def test_divergences_with_one_cause_are_one_row(run: Path) -> None:
     text = text_of(run)
     assert "running_variance.unbiased 15 rows, 3 cases" in text
     assert SENTENCE in text
-    assert "where dtype = float32 or float64, steps = at least 2" in text
+    assert "where dtype = float32 or float64, steps at least 2" in text
     assert "2 causes of 3 divergences" in text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bnconform.conformance import spec
+from bnconform.conformance import spec, spec_second
 from bnconform.conformance.case import FillKind, Mode
 from bnconform.conformance.clauses import (
     BY_ID,
@@ -18,6 +18,7 @@ from bnconform.conformance.clauses import (
     clause,
 )
 from bnconform.conformance.contract import GRADIENTS, RUNNING_STATISTICS, Quantity
+from bnconform.conformance.document import equation
 from bnconform.conformance.judging.evidence import clause_for
 
 from .cases import fill, plain
@@ -49,17 +50,20 @@ def test_a_clause_is_one_sentence_with_a_source_and_an_equation_that_exists(entr
     assert entry.statement.endswith(".")
     assert entry.source
     assert isinstance(entry.level, Level)
-    assert not entry.equation or callable(getattr(spec, entry.equation))
+    assert not entry.equation or callable(equation(entry.equation))
 
 
 def test_every_equation_of_the_spec_is_cited_by_a_clause() -> None:
     """Except those that only serve another one."""
     equations = {
         name
-        for name, value in vars(spec).items()
-        if callable(value) and getattr(value, "__module__", "") == spec.__name__
+        for module in (spec, spec_second)
+        for name, value in vars(module).items()
+        if callable(value)
+        and not name.startswith("_")
+        and getattr(value, "__module__", "") == module.__name__
     }
-    helpers = {"count", "unbiased_variance"}
+    helpers = {"count", "unbiased_variance", "mean", "projected"}
     assert equations - helpers == {entry.equation for entry in CLAUSES if entry.equation}
 
 

@@ -336,7 +336,7 @@ def test_the_message_tells_a_right_answer_from_a_wrong_one() -> None:
     """After what was accepted: that it follows the equations, or where it does not."""
     rule = RULES[Malformation.DECAY_ABOVE_ONE]
     arrays = by_the_equations(Malformation.DECAY_ABOVE_ONE)
-    accepted = f"accepted {rule.what}, and answered y of shape {arrays['y'].shape}"
+    accepted = f"accepted the call ({rule.what}), and answered y of shape {arrays['y'].shape}"
     right = judged(Malformation.DECAY_ABOVE_ONE, answers(**arrays))[rule.clause].verdict
     assert right == Diverges(cause=Cause.ACCEPTED, message=f"{accepted} by the equations")
     arrays["running_mean"] = arrays["running_mean"] + 1

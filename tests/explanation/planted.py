@@ -114,8 +114,8 @@ def some_cases() -> tuple[Case, ...]:
 
 def witnesses(adapter: type[Right], cases: Iterable[Case] | None = None) -> list[Witness]:
     """What ``adapter`` answers, judged."""
-    return [_witness(adapter, case) for case in (some_cases() if cases is None else cases)
-            if case.smallest_count > 0]  # fmt: skip
+    asked = (case for case in some_cases() if case.smallest_count > 0) if cases is None else cases
+    return [_witness(adapter, case) for case in asked]
 
 
 def _witness(adapter: type[Right], case: Case) -> Witness:

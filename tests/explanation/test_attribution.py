@@ -8,8 +8,10 @@ from bnconform.adapters.miniatures.right import Right
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.explanation.attribution import attribute
 from bnconform.conformance.explanation.explanation import Explanation
+from bnconform.conformance.explanation.findings import Findings
+from bnconform.conformance.explanation.forms import OF_NOTHING, of_form
 from bnconform.conformance.explanation.names import Kind, Stage, Why
-from bnconform.conformance.verdict import Diverges
+from bnconform.conformance.verdict import Cause, Diverges
 
 from . import planted
 
@@ -33,7 +35,6 @@ def test_nothing_is_said_of_a_right_layer() -> None:
         pytest.param(planted.Stale, Why.STATE_STALE_IN_INFERENCE, id="an order of events"),
         pytest.param(planted.NoVarianceTerm, Why.DX_WITHOUT_VARIANCE_TERM, id="a gradient's term"),
         pytest.param(planted.OnePass, Why.VARIANCE_ONE_PASS, id="an algorithm"),
-        pytest.param(planted.HalfSums, Why.SUMS_IN_HALF, id="a precision"),
     ],
 )
 def test_an_alternative_that_holds_on_every_case_is_the_cause(
@@ -43,6 +44,26 @@ def test_an_alternative_that_holds_on_every_case_is_the_cause(
     first, *others = attribute(adapter, planted.witnesses(adapter))
     assert (first.kind, first.name, first.where) == (Kind.CONVENTION, why, {})
     assert rows_of(first) >= 19 * sum(map(rows_of, others))
+
+
+def test_an_alternative_about_some_formats_says_which() -> None:
+    """Sums in half precision are no matter of other formats."""
+    first, *others = attribute(planted.HalfSums, planted.witnesses(planted.HalfSums))
+    assert (first.kind, first.name) == (Kind.CONVENTION, Why.SUMS_IN_HALF)
+    assert first.where == {"dtype": ["bfloat16", "float16"]}
+    assert rows_of(first) >= 19 * sum(map(rows_of, others))
+
+
+def test_what_comes_of_nothing_is_told_apart() -> None:
+    """NaN of an empty batch has another cause than NaN of values, and is called the same."""
+    found = Findings(Right, planted.witnesses(Right))
+    rows = {(0, "dbeta", "BN-EDGE-2")}
+    of_values = of_form(found, Cause.NOT_FINITE.value, "", rows)
+    of_nothing = of_form(found, Cause.NOT_FINITE.value + OF_NOTHING, "", rows)
+    assert of_values.name == of_nothing.name == "not finite"
+    assert of_nothing.where == {"smallest_count": 0}
+    assert of_nothing.sentence == "NaN or an infinity comes of an empty batch"
+    assert of_values.sentence != of_nothing.sentence
 
 
 def test_the_floor_is_told() -> None:

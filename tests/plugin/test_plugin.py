@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+import bnconform
 from bnconform.conformance.clauses import CLAUSES
 
 pytest_plugins = ["pytester"]
@@ -47,6 +51,27 @@ def test_without_the_option_nothing_is_collected(elsewhere: pytest.Pytester) -> 
     done = run(elsewhere, "-v")
     done.assert_outcomes(passed=1)
     done.stdout.no_fnmatch_line("*BN-*")
+
+
+def test_the_plugin_alone_imports_nothing_heavy() -> None:
+    """Every pytest of an environment pays for what it imports, whether it tests adapters or not."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import sys, {PLUGIN}; print(*sys.modules)"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert PLUGIN in loaded
+    heavy = ("numpy", "pandas", "hypothesis", "ml_dtypes", "typer", "bnconform.conformance")
+    assert not {name for name in loaded if name.startswith(heavy)}
+
+
+def test_every_public_name_is_there_when_it_is_asked_for() -> None:
+    """And no other; all of them are what their modules hold."""
+    for name in bnconform.__all__:
+        assert getattr(bnconform, name) is not None
+    assert set(bnconform.__all__) <= set(dir(bnconform))
+    assert bnconform.Case is importlib.import_module("bnconform.conformance.case").Case
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = bnconform.Nothing
 
 
 def test_every_clause_is_a_test_and_collecting_runs_nothing(elsewhere: pytest.Pytester) -> None:
@@ -140,6 +165,62 @@ def test_a_known_divergence_is_no_failure(elsewhere: pytest.Pytester) -> None:
     done = run(elsewhere, *FEW, "--bn-subject", "torch.functional", "-k", "BN-REJECT-8", "-rx")
     done.assert_outcomes(xfailed=1, deselected=len(CLAUSES))
     done.stdout.fnmatch_lines(["*known: torch-momentum-unchecked*"])
+    shown = run(
+        elsewhere, *FEW, "--bn-subject", "torch.functional", "-k", "BN-REJECT-8", "--runxfail"
+    )
+    shown.assert_outcomes(failed=1, deselected=len(CLAUSES))
+    shown.stdout.fnmatch_lines(
+        [
+            "BN-REJECT-8 does not hold, as is known:",
+            "    torch-momentum-unchecked (* judgement*): *",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("subject", "outcome", "told"),
+    [
+        pytest.param(
+            "UnbiasedRunningVariance", "xfailed", "*known: planted*", id="the entry holds"
+        ),
+        pytest.param(
+            "Sound",
+            "failed",
+            "*must be looked at again: planted: matched nothing in *",
+            id="what it accepts is mended",
+        ),
+    ],
+)
+def test_an_entry_is_strict(
+    subject: str, outcome: str, told: str, elsewhere: pytest.Pytester
+) -> None:
+    """Where it does not show any more, the tests of its clauses fail and name it."""
+    elsewhere.makeconftest(
+        '''
+        import bnconform.clause_tests as tests
+        from bnconform.conformance.known.divergences import parse_known
+
+        TEXT = """
+        [[divergence]]
+        id = "planted"
+        subject = ["faulty.sound", "faulty.unbiased"]
+        versions = ">=0"
+        clause = "BN-STATE-2"
+        cause = "beyond bound"
+        looked_at_least = 1
+        reason = "The state is unbiased."
+        evidence = "planted"
+        upstream = "none"
+        date = 2026-01-01
+        review_by = 2999-01-01
+        """
+
+        tests.load_known = lambda: tuple(parse_known(TEXT, "planted.toml"))
+        '''
+    )
+    done = run(elsewhere, *FEW, "--bn-subject", f"mine.py:{subject}", "-k", "BN-STATE-2", "-rx")
+    done.assert_outcomes(**{outcome: 1}, deselected=len(CLAUSES))
+    done.stdout.fnmatch_lines([told])
 
 
 def test_an_adapter_whose_framework_is_absent_fails(elsewhere: pytest.Pytester) -> None:

@@ -11,7 +11,15 @@ import pandas as pd
 import pytest
 
 from bnconform.conformance.case import FillKind, Mode
-from bnconform.conformance.cases.corners import EXPERIMENTS, INPUTS_KEPT, MALFORMED_CALLS
+from bnconform.conformance.cases.corners import (
+    CONVERSION,
+    EXPERIMENTS,
+    FORWARD_OVER_REVERSE,
+    INPUTS_KEPT,
+    MALFORMED_CALLS,
+    REVERSE_OVER_FORWARD,
+    SECOND_ORDER,
+)
 from bnconform.conformance.clauses import CLAUSES
 from bnconform.reports import clause_summary, load_runs, looks, matrix, subject_summary
 from bnconform.reports.reach import reach
@@ -212,7 +220,7 @@ def test_looks_count_what_was_judged_in_each_group(written: Path) -> None:
 
 
 def test_malformed_calls_and_what_every_call_shows_are_counted(run: Any, tmp_path: Path) -> None:
-    """Rows of malformed calls by their topic, and rows of BN-CALL-3 as comparisons of inputs."""
+    """Rows by their topic, experiments by their kind, and rows of BN-CALL-3 as comparisons."""
     case = run.case()
     run.records = [
         run.row("good.one", case, "BN-CALL-3", quantity="call"),
@@ -220,12 +228,21 @@ def test_malformed_calls_and_what_every_call_shows_are_counted(run: Any, tmp_pat
         run.row("bad.three@gpu", case, "BN-CALL-3", quantity="call", verdict="diverges"),
         run.row("good.one", case, "BN-REJECT-1", case_id="probe", verdict="wrong_contract"),
         run.row("good.one", case, "BN-AXIS-3", case_id="experiment"),
+        run.row("good.one", case, "BN-SECOND-1", case_id="second"),
+        run.row("bad.three@gpu", case, "BN-SECOND-1", case_id="second", verdict="diverges"),
+        run.row("good.one", case, "BN-SECOND-3", case_id="forward"),
+        run.row("good.one", case, "BN-SECOND-6", case_id="reverse"),
+        run.row("good.one", case, "BN-PORT-1", case_id="export"),
     ]
     run.divergences = []
     written = run.write(tmp_path / "run")
     topics = [
         {"id": "probe", "told": {"malformation": "rank", "base": {}}},
         {"id": "experiment", "told": {"experiment": "momentum"}},
+        {"id": "export", "told": {"experiment": "export.torch.state_dict"}},
+        {"id": "second", "told": {"experiment": "second.training.float64.matrix"}},
+        {"id": "forward", "told": {"experiment": "forward_over_reverse.training.float64.matrix"}},
+        {"id": "reverse", "told": {"experiment": "reverse_over_forward.training.float32.matrix"}},
     ]
     lines = "".join(f"{json.dumps(topic)}\n" for topic in topics)
     (written / "topics.jsonl").write_text(lines)
@@ -239,6 +256,10 @@ def test_malformed_calls_and_what_every_call_shows_are_counted(run: Any, tmp_pat
         INPUTS_KEPT: (1, 2, 1),
         MALFORMED_CALLS: (1, 1, 1),
         EXPERIMENTS: (1, 1, 0),
+        SECOND_ORDER: (1, 2, 1),
+        FORWARD_OVER_REVERSE: (1, 1, 0),
+        REVERSE_OVER_FORWARD: (1, 1, 0),
+        CONVERSION: (1, 1, 0),
     }
 
 
@@ -250,7 +271,7 @@ def test_malformed_calls_and_what_every_call_shows_are_counted(run: Any, tmp_pat
         pytest.param(("mode", "frozen"), id="a mode"),
         pytest.param(("corner", "empty batch"), id="a corner of the case space"),
         pytest.param(("besides", "malformed calls"), id="calls that are no cases"),
-        pytest.param(("besides", "gradients of gradients"), id="what nothing looks at yet"),
+        pytest.param(("besides", "gradients of gradients"), id="experiments of one kind"),
     ],
 )
 def test_a_group_without_a_case_is_listed(written: Path, group: tuple[str, str]) -> None:

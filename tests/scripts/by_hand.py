@@ -15,6 +15,7 @@ from bnconform.conformance.cases.malformed import PROBES
 from bnconform.conformance.contract import Array, Quantity
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.expecting.expectation import Conventions
+from bnconform.conformance.experiments.registry import EXPERIMENTS
 from bnconform.conformance.formats import DType
 from bnconform.conformance.reference import expect
 from bnconform.conformance.topic import topic_of_probe
@@ -94,7 +95,7 @@ def bundle(
     if quantity in found:
         want = found[quantity]
         arrays |= {"expected": want.value.to_float64() + shift, "bound": want.bound}
-    told = {"quantity": quantity.value, "step": last} | fields
+    told = {"quantity": quantity.value, "step": last, "output": ""} | fields
     return Bundle(
         divergence=_divergence(subject, case.to_dict(), **told),
         arrays=arrays,
@@ -113,9 +114,14 @@ def malformed(subject: str, malformation: str, **fields: Any) -> Bundle:
     )
 
 
-def experiment(subject: str) -> Bundle:
-    """A bundle of an experiment."""
-    told = {"experiment": "axis.several", "purpose": "made by hand", "parameter": "axis"}
+def experiment(subject: str, name: str, quantity: str, **fields: Any) -> Bundle:
+    """A bundle of an experiment; what it is given is known of those that there are."""
+    told = {"experiment": name, "purpose": "made by hand", "parameter": "axis"}
+    known = EXPERIMENTS.get(name)
+    clause = known.clauses.get(quantity, "BN-CALL-1") if known else "BN-AXIS-1"
+    usual = {"clause": clause, "quantity": quantity, "step": -1}
     return Bundle(
-        divergence=_divergence(subject, told), arrays={}, conventions=conventions_of(subject)
+        divergence=_divergence(subject, told, **(usual | fields)),
+        arrays=dict(known.arrays) if known else {},
+        conventions=conventions_of(subject),
     )

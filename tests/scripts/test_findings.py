@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def run(tmp_path: Path) -> Path:
     )
     path = made / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["arguments"] = {"profile": "quick", "seed": 0, "cases": 10}
+    manifest["arguments"] = {"profile": "quick", "seed": 0, "cases": 10, "subjects": ["a", "b"]}
     path.write_text(
         json.dumps(manifest | {"versions": {"torch": "2"}, "known": {"planted": ENTRY}})
     )
@@ -40,7 +41,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_every_finding_is_told_once_with_a_script_that_was_run(run: Path, tmp_path: Path) -> None:
     """The simplest divergence whose script shows it stands for the finding."""
-    unknown, known = write_findings(run, tmp_path / "out")
+    unknown, known = write_findings([run], tmp_path / "out")
     assert (unknown.name, unknown.script) == ("numpy.reference-bn-train-1-beyond-bound", None)
     assert "part of bnconform" in unknown.why
     assert (known.name, known.script, known.rows) == ("planted", "planted.py", 3)
@@ -51,7 +52,7 @@ def test_every_finding_is_told_once_with_a_script_that_was_run(run: Path, tmp_pa
 
 def test_the_page_reads_from_what_is_new_to_what_is_known(run: Path, tmp_path: Path) -> None:
     """Reasons are one paragraph each, and what a script prints is quoted."""
-    write_findings(run, tmp_path / "out")
+    write_findings([run], tmp_path / "out")
     page = (tmp_path / "out" / "README.md").read_text()
     assert page.index("## Not accepted yet") < page.index("## Known")
     assert "2 findings, 1 of them with a script" in page
@@ -59,6 +60,15 @@ def test_the_page_reads_from_what_is_new_to_what_is_known(run: Path, tmp_path: P
     assert "y is not what it must be" in page
     assert "[planted.py](planted.py) prints:" in page
     assert "error / bound" in page
+
+
+def test_several_runs_make_one_page(run: Path, tmp_path: Path) -> None:
+    """A finding of two runs is one, with the results of both."""
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    unknown, known = write_findings([run, again], tmp_path / "out")
+    assert (unknown.rows, known.rows) == (2, 6)
+    assert (tmp_path / "out" / "README.md").read_text().count("--cases 10") == 2
 
 
 def test_the_command_says_what_has_no_script(run: Path, tmp_path: Path) -> None:

@@ -14,8 +14,13 @@ from bnconform.conformance.cases.fills import make_inputs
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.formats import DType
-from bnconform.conformance.scripts import NoScriptError, check_script, render_script
-from bnconform.conformance.variant import Adjusted, Hidden, Masked, Renorm
+from bnconform.conformance.scripts import (
+    NoScriptError,
+    check_script,
+    render_script,
+    render_scripts,
+)
+from bnconform.conformance.variant import Adjusted, Hidden, Masked, Renorm, Weighted
 
 from .by_hand import Bundle, bundle, experiment, malformed, plain_case
 
@@ -227,17 +232,17 @@ def test_steps_that_do_not_matter_are_left_out() -> None:
     """The output of a training step depends on no earlier one."""
     made = bundle("torch.functional")
     full = rendered(made)
-    short = render_script(made.divergence, made.arrays, made.conventions, history=False)
+    short, whole = render_scripts(made.divergence, made.arrays, made.conventions)
     assert "for x in xs:" in full
+    assert full == whole
     assert "for x in xs:" not in short
 
 
 def test_steps_are_kept_where_the_state_is_in_question() -> None:
     """Running statistics come of every step."""
     made = bundle("torch.functional", quantity=Quantity.RUNNING_VAR)
-    assert "for x in xs:" in render_script(
-        made.divergence, made.arrays, made.conventions, history=False
-    )
+    (only,) = render_scripts(made.divergence, made.arrays, made.conventions)
+    assert "for x in xs:" in only
 
 
 @pytest.mark.parametrize("layout", [Layout.CHANNELS_LAST, Layout.STRIDED], ids=str)
@@ -273,6 +278,24 @@ def test_a_mask_is_handed_over(tmp_path: Path) -> None:
     assert status == 0, output
 
 
+@pytest.mark.parametrize(
+    ("quantity", "per_sample"),
+    [
+        pytest.param(Quantity.Y, True, id="factors of each sample"),
+        pytest.param(Quantity.DGAMMA, False, id="one factor for all, which the gradient knows"),
+        pytest.param(Quantity.Y_INFER, True, id="none in inference, though it is fed"),
+    ],
+)
+def test_an_adjustment_is_fed(quantity: Quantity, per_sample: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """TensorFlow 1 does what the spec says, and half a unit more is noticed."""
+    pytest.importorskip("tf_keras")
+    case = plain_case(variant=Adjusted(per_sample=per_sample))
+    for shift in (0.0, 0.5):
+        made = bundle("tf.layers.unfused", case, quantity=quantity, shift=shift)
+        status, output = run(rendered(made), tmp_path)
+        assert status == int(shift > 0), output
+
+
 def test_a_frozen_layer_is_made_so() -> None:
     """Not only called in another mode."""
     case = plain_case(mode=Mode.FROZEN, steps=1, last_batch=4)
@@ -287,8 +310,8 @@ def test_a_frozen_layer_is_made_so() -> None:
             bundle("numpy.reference"), "part of bnconform", id="our own code has no framework"
         ),
         pytest.param(
-            bundle("tf.layers.unfused", plain_case(variant=Adjusted(per_sample=True))),
-            "variant 'adjusted'",
+            bundle("torch.module", plain_case(variant=Weighted())),
+            "variant 'weighted'",
             id="a variant without a template",
         ),
         pytest.param(
@@ -297,14 +320,14 @@ def test_a_frozen_layer_is_made_so() -> None:
             id="state that inference changed",
         ),
         pytest.param(
-            bundle("torch.module", verdict="hung", cause=""),
-            "kind of divergence yet: hung",
-            id="a hang",
+            experiment("tf.layers.fused", "export.saved_model", "y"),
+            "no script for the experiment 'export.saved_model' of tf.layers.fused yet",
+            id="an experiment without a template",
         ),
         pytest.param(
-            experiment("tf.layers.fused"),
-            "experiments yet",
-            id="an experiment",
+            experiment("torch.module", "name", "found"),
+            "no script for the experiment 'name' of torch.module yet",
+            id="a subject without experiments",
         ),
     ],
 )

@@ -98,3 +98,19 @@ def _affine(case: Case) -> str:
 
 def _words(layout: Layout) -> str:
     return layout.value.replace("_", " ")
+
+
+def facts_in_words(where: Mapping[str, Any]) -> str:
+    """A condition on facts of cases, in the grammar of ``where``."""
+    return ", ".join(f"{name} {_fact(value)}" for name, value in where.items())
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, dict):
+        low, high = value.get("min"), value.get("max")
+        return (
+            f"{low} to {high}"
+            if low is not None and high is not None
+            else (f"at least {low}" if high is None else f"at most {high}")
+        )
+    return "= " + (" or ".join(map(str, value)) if isinstance(value, list) else str(value))

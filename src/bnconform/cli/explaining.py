@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bnconform.cli.case_words import told_in_words
+from bnconform.cli.case_words import facts_in_words, told_in_words
 from bnconform.cli.errors import UsageError, user_errors
-from bnconform.conformance import spec
 from bnconform.conformance.clauses import clause
+from bnconform.conformance.document import equation
 from bnconform.conformance.scripts import NoScriptError, script_of
 from bnconform.conformance.verdict import CALL
 
@@ -205,7 +205,7 @@ def _entry(found: Found, group: Group) -> Iterator[str]:
     if group.sentence not in ("", group.name):
         yield _wrapped(group.sentence, "      ")
     if group.where:
-        yield _wrapped(f"where {_facts(group.where)}", "      ")
+        yield _wrapped(f"where {facts_in_words(group.where)}", "      ")
     yield _wrapped(_known_in_short(found, group), "      ")
     ids = " ".join(str(bundle["id"]) for bundle in _by_size(group.bundles)[:5])
     more = len(group.bundles) - 5
@@ -221,8 +221,11 @@ def _known_in_short(found: Found, group: Group) -> str:
     names = [name for name in group.known if name]
     if not names:
         return "NOT KNOWN"
-    since = ", ".join(f"{name} ({_since(found, name)})" for name in names)
-    return f"known: {since}" + ("; some of it NOT KNOWN" if "" in group.known else "")
+    by_date: dict[str, list[str]] = {}
+    for name in names:
+        by_date.setdefault(_since(found, name), []).append(name)
+    known = "; ".join(f"{', '.join(same)} ({since})" for since, same in by_date.items())
+    return f"known: {known}" + ("; some of it NOT KNOWN" if "" in group.known else "")
 
 
 def _since(found: Found, name: str) -> str:
@@ -275,16 +278,18 @@ def _why(found: Found, group: Group) -> Iterator[str]:
     if group.sentence != group.name:
         yield group.sentence
     if group.where:
-        yield f"where {_facts(group.where)}"
+        yield f"where {facts_in_words(group.where)}"
 
 
 def _clause_lines(name: str) -> Iterator[str]:
     about = clause(name)
     yield f"{about.id} ({about.level}): {about.statement}"
     if about.equation:
-        documented = inspect.getdoc(getattr(spec, about.equation)) or ""
+        function = equation(about.equation)
+        documented = inspect.getdoc(function) or ""
         yield _row("equation", documented.split("\n\n")[0].replace("\n", " "))
-        yield _row("", f"conformance/spec.py, {about.equation}")
+        module = function.__module__.rpartition(".")[2]
+        yield _row("", f"conformance/{module}.py, {about.equation}")
     yield _row("source", about.source)
 
 
@@ -378,21 +383,6 @@ def _wrapped(text: str, indent: str) -> str:
         break_on_hyphens=False,
         replace_whitespace=False,
     )
-
-
-def _facts(where: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {_fact(value)}" for name, value in where.items())
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, dict):
-        low, high = value.get("min"), value.get("max")
-        return (
-            f"{low} to {high}"
-            if low is not None and high is not None
-            else (f"at least {low}" if high is None else f"at most {high}")
-        )
-    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _plural(count: int, noun: str) -> str:

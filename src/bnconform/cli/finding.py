@@ -14,19 +14,19 @@ from bnconform.conformance.scripts.findings import PAGE, write_findings
 
 
 def findings(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the page and its scripts.")],
     workers: Annotated[
         int | None, typer.Option("--workers", help="Scripts run at a time (default: the cores).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
-    """Write what a run found as a page, with a script for each finding, each run once.
+    """Write what runs found as a page, with a script for each finding, each run once.
 
     Exit status 0 when it is written, 2 when the call is at fault.
     """
     with user_errors():
-        found = write_findings(run, out, workers=workers or os.cpu_count() or 1)
+        found = write_findings(runs, out, workers=workers or os.cpu_count() or 1)
     if as_json:
         rows = [
             {"name": each.name, "subjects": each.subjects, "rows": each.rows,

@@ -1,0 +1,315 @@
+"""Second derivatives as experiments: what adapters are handed, miniatures, and real frameworks.
+
+Frameworks read their environment when they are imported and Keras has one backend per process, so
+this file, run as a script, runs some experiments for one subject.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bnconform.adapters import REGISTRY, second_order
+from bnconform.adapters.tf_fused import TfFused
+from bnconform.conformance.contract import Array, Observed, Unsupported, UnsupportedError
+from bnconform.conformance.engine import worker
+from bnconform.conformance.experiments.experiment import Experiment
+from bnconform.conformance.experiments.registry import EXPERIMENTS
+from bnconform.conformance.experiments.second_order import (
+    FORWARD_OVER_REVERSE,
+    REVERSE_OVER_FORWARD,
+    SECOND,
+    SECOND_ORDER,
+    scenes,
+)
+from bnconform.conformance.judging.judge_experiment import judge_experiment
+from bnconform.conformance.verdict import Cause, Conforms, Diverges
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+EVERY = pytest.mark.parametrize("experiment", SECOND_ORDER, ids=lambda each: each.name)
+
+Observe = Callable[[str, Mapping[str, Array]], Mapping[str, Array]]
+
+
+def diverging(experiment: Experiment, arrays: Mapping[str, Array]) -> set[str]:
+    """Names of the quantities that do not conform."""
+    found = judge_experiment(experiment, Observed(arrays=arrays, seconds=0.0, output=""))
+    return {each.quantity for each in found if not isinstance(each.verdict, Conforms)}
+
+
+# What is handed over.
+
+
+def test_the_adapters_name_experiments_that_there_are() -> None:
+    """They spell them out, because an adapter may not look into the standard."""
+    assert {experiment.name for experiment in SECOND_ORDER} == second_order.NAMES
+
+
+@pytest.mark.parametrize("kind", [SECOND, FORWARD_OVER_REVERSE, REVERSE_OVER_FORWARD])
+def test_a_request_has_the_scenes_arrays_and_its_memory(kind: str) -> None:
+    """Values by their own axes; where axis 1 varies fastest, its stride is the smallest."""
+    for scene, _ in scenes(kind):
+        name = f"{kind}{scene.name}"
+        asked = second_order.request(name, EXPERIMENTS[name].arrays)
+        assert asked.forward is (kind == FORWARD_OVER_REVERSE)
+        assert asked.over_forward is (kind == REVERSE_OVER_FORWARD)
+        last = {"x": scene.x_last, "dy": scene.dy_last, "u": scene.dy_last}
+        for array, channels_last in last.items():
+            found = getattr(asked, array)
+            assert np.array_equal(found, getattr(scene, array))
+            fastest = 1 if channels_last else found.ndim - 1
+            assert found.strides[fastest] == found.itemsize
+
+
+def test_no_two_arrays_of_a_scene_lie_alike_where_they_must_not() -> None:
+    """x and the gradient in all four pairs of layouts."""
+    pairs = {(scene.x_last, scene.dy_last) for scene, _ in scenes(SECOND)}
+    assert pairs == {(False, False), (True, True), (True, False), (False, True)}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("second.training.float64.channels_first", "no float64 input", id="format"),
+        pytest.param("second.training.float32.matrix", "no input of rank 2", id="rank"),
+    ],
+)
+def test_what_a_subject_does_not_offer_is_unsupported_with_the_reason(
+    name: str, reason: str
+) -> None:
+    """From its capabilities, before anything is computed."""
+    with pytest.raises(UnsupportedError, match=reason):
+        second_order.request(name, EXPERIMENTS[name].arrays, TfFused.capabilities)
+
+
+def test_the_worker_makes_an_outcome_of_what_is_unsupported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not a failure of the subject."""
+
+    class Refuses:
+        def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+            second_order.request(experiment, arrays, TfFused.capabilities)
+            return {}
+
+    log = tmp_path / "log"
+    log.touch()
+    monkeypatch.setattr(worker._Process, "adapter", Refuses(), raising=False)  # noqa: SLF001
+    monkeypatch.setattr(worker._Process, "log", log, raising=False)  # noqa: SLF001
+    outcome = worker.observe("second.training.float32.matrix")
+    assert outcome == Unsupported(reason="no input of rank 2")
+
+
+# Miniatures.
+
+
+@pytest.fixture
+def makes(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Right and wrong second derivatives in NumPy."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("second_order_makes")
+
+
+def miniature(makes: Any, make: Any) -> Observe:
+    """A subject that answers by ``make``, which takes (channels, n) arrays."""
+
+    def observe(experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+        asked = second_order.request(experiment, arrays)
+        axis, shape = asked.case.channel_axes[0], asked.x.shape
+        moved = np.moveaxis(asked.x, axis, 0).shape
+        zeros = np.zeros((shape[axis], 1), asked.x.dtype)
+
+        def flat(array: Array) -> Array:
+            return np.moveaxis(array, axis, 0).reshape(len(zeros), -1)
+
+        gamma, _ = [each[:, None] for each in asked.affine] or (zeros + 1, zeros)
+        a, b = [each[:, None] for each in asked.directions] or (zeros, zeros)
+        state = asked.parameters
+        call = makes.Call(
+            x=flat(asked.x), g=flat(asked.dy), u=flat(asked.u), gamma=gamma, a=a, b=b,
+            epsilon=asked.case.epsilon,
+            mean=None if asked.training else state.running_mean[:, None],
+            var=None if asked.training else state.running_var[:, None],
+        )  # fmt: skip
+        by_x, by_dy, by_gamma = make(call)
+        by_x, by_dy = (np.moveaxis(each.reshape(moved), 0, axis) for each in (by_x, by_dy))
+        affine = (by_gamma[:, 0],) if asked.affine else ()
+        if asked.forward:
+            return asked.tangents((by_dy, by_x, *affine))
+        return asked.second((by_x, by_dy, *affine))
+
+    return observe
+
+
+@EVERY
+def test_a_right_miniature_passes_every_experiment(experiment: Experiment, makes: Any) -> None:
+    """By the closed formula, term by term, folded, and with a one-pass variance."""
+    for make in makes.NUMPY_MAKES.values():
+        arrays = miniature(makes, make)(experiment.name, experiment.arrays)
+        assert set(arrays) == set(experiment.clauses)
+        assert diverging(experiment, arrays) == set()
+
+
+TRAINING = [each for each in SECOND_ORDER if ".training." in each.name]
+PLANTED = (
+    "SlipByX", "StoppedMean", "NoCovariance", "NoProduct", "NoTermOfU", "NoTermOfG",
+    "NoDirectionOfGamma", "NoGamma", "ConstantStatistics", "UnbiasedVariance", "MixedVariance",
+    "StaleRoot",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("experiment", TRAINING, ids=lambda each: each.name)
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_fails_every_experiment_that_can_show_it(
+    fault: str, experiment: Experiment, makes: Any
+) -> None:
+    """In the derivative by x; without gamma there is no gamma to forget."""
+    observe = miniature(makes, getattr(makes, fault)())
+    found = diverging(experiment, observe(experiment.name, experiment.arrays))
+    of_gamma = fault in ("NoGamma", "NoDirectionOfGamma")
+    if of_gamma and "gamma" not in experiment.arrays:
+        assert found == set()
+    else:
+        assert found & {"by_x", "dx_tangent"}
+
+
+@EVERY
+def test_a_transposed_answer_is_not_taken_for_a_right_one(
+    experiment: Experiment, makes: Any
+) -> None:
+    """Values in another order, as a layout that was misread would have them."""
+    right = miniature(makes, makes.Pairwise())(experiment.name, experiment.arrays)
+    mixed = {name: np.roll(array, 1, axis=0) for name, array in right.items()}
+    unmoved = {name for name, array in right.items() if np.array_equal(array, mixed[name])}
+    assert diverging(experiment, mixed) == set(right) - unmoved
+
+
+# Real frameworks.
+
+SOME = (
+    "second.training.float32.channels_first",
+    "second.training.float32.features_last",
+    "second.training.float64.without_gamma",
+    "second.training.float64.offset",
+    "second.inference.float32.features_last",
+    "forward_over_reverse.training.float32.channels_first",
+    "forward_over_reverse.inference.float64.channels_first",
+    "reverse_over_forward.training.float32.features_last",
+    "reverse_over_forward.inference.float32.features_last",
+)
+"""Enough to see that an adapter asks what it must; a campaign runs all of them."""
+
+SUBJECTS = tuple(
+    name
+    for name in REGISTRY
+    if name.split(".")[0] in ("equinox", "flax", "haiku", "keras", "tf", "torch")
+)
+MOMENTS = ("tf.nn", "tf.layers.unfused", "keras.tensorflow")
+"""Their variance is tf.nn.moments', which stops the gradient at the mean."""
+TANGENTS = ("torch.functional", "torch.module")
+"""Their tangents take the batch's saved statistics as constants when they are differentiated."""
+IN_FLOAT32 = ("keras.torch", "keras.jax")
+"""Their float64 is float32's precision."""
+
+
+def wrong_of(subject: str, experiment: str) -> set[str]:
+    """What is known to diverge."""
+    if subject in IN_FLOAT32 and ".float64." in experiment:
+        return set(EXPERIMENTS[experiment].clauses)
+    if subject in MOMENTS and ".training." in experiment:
+        return set(EXPERIMENTS[experiment].clauses) & {"by_x", "dx_tangent"}
+    if subject in TANGENTS and experiment.startswith(f"{REVERSE_OVER_FORWARD}training."):
+        return {"by_x"}
+    return set()
+
+
+@pytest.fixture(scope="session")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Mapping[str, Any]]:
+    """What a subject observes, by experiment; run once."""
+    kept: dict[str, Mapping[str, Any]] = {}
+
+    def of(subject: str) -> Mapping[str, Any]:
+        if subject not in kept:
+            file = tmp_path_factory.mktemp("second") / "answers.pickle"
+            environment = os.environ | _class_of(subject).environment
+            command = [sys.executable, __file__, subject, str(file)]
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            kept[subject] = pickle.loads(file.read_bytes())  # noqa: S301 -- written by this file
+        return kept[subject]
+
+    return of
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_framework_differentiates_twice_as_it_is_known_to(
+    subject: str, answers: Callable[[str], Mapping[str, Any]]
+) -> None:
+    """Right within every bound, but where conformance/known says that it is not."""
+    wrong = {}
+    for name, arrays in answers(subject).items():
+        if not isinstance(arrays, str):
+            wrong[name] = diverging(EXPERIMENTS[name], arrays)
+    assert wrong
+    assert wrong == {name: wrong_of(subject, name) for name in wrong}
+
+
+@pytest.mark.parametrize("subject", ["tf.fused", "tf.layers.fused"])
+def test_the_fused_operation_has_no_float64(
+    subject: str, answers: Callable[[str], Mapping[str, Any]]
+) -> None:
+    """Said, and not computed in another format."""
+    found = answers(subject)
+    refused = {name for name, arrays in found.items() if isinstance(arrays, str)}
+    assert refused == {name for name in found if ".float64." in name}
+    assert refused
+
+
+@pytest.mark.parametrize("subject", MOMENTS)
+def test_a_variance_about_a_stopped_mean_is_wrong_by_more_than_rounding(
+    subject: str, answers: Callable[[str], Mapping[str, Any]]
+) -> None:
+    """A thousand bounds off in float32: nobody could take it for rounding."""
+    name = "second.training.float32.channels_first"
+    observed = Observed(arrays=answers(subject)[name], seconds=0.0, output="")
+    (found,) = (
+        each.verdict
+        for each in judge_experiment(EXPERIMENTS[name], observed)
+        if each.quantity == "by_x"
+    )
+    assert isinstance(found, Diverges)
+    assert found.cause is Cause.BEYOND_BOUND
+    assert found.measure is not None
+    assert found.measure.ratio > 1000
+
+
+def _class_of(subject: str) -> Any:
+    module, _, name = REGISTRY[subject].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _main(subject: str, file: Path) -> None:
+    adapter = _class_of(subject)()
+    found: dict[str, Any] = {}
+    for name in SOME:
+        if name in adapter.capabilities.experiments:
+            try:
+                found[name] = adapter.observe(name, EXPERIMENTS[name].arrays)
+            except UnsupportedError as error:
+                found[name] = str(error)
+    file.write_bytes(pickle.dumps(found))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], Path(sys.argv[2]))
