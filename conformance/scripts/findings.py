@@ -7,15 +7,17 @@ Its script is that of the simplest case whose script, run by itself, shows the d
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engine.run_directory import write_atomically
+from ..expecting.expectation import Conventions
 from .checking import check_script
-from .publishing import FILE, publish_scripts
+from .publishing import conventions_by_subject, script_texts
+from .rendering import NoScriptError
 
 TRIES = 4
 """Divergences of a finding whose scripts are tried, the simplest first."""
@@ -53,16 +55,13 @@ def write_findings(run_dirs: Sequence[Path], out: Path, *, workers: int = 1) -> 
 
     :class:`~bnconform.conformance.engine.run_directory.RunDirectoryError` where there is no run.
     """
-    for run_dir in run_dirs:
-        groups = _groups([run_dir])
-        tried = {each["id"] for members in groups.values() for each in members[:TRIES]}
-        publish_scripts(run_dir, only=lambda each: each["id"] in tried, workers=workers)  # noqa: B023
+    conventions = {each: conventions_by_subject(each) for each in run_dirs}
     manifests = [json.loads((each / "manifest.json").read_text("utf-8")) for each in run_dirs]
     known = {name: entry for each in manifests for name, entry in each["known"].items()}
     out.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=workers) as executor:
         jobs = [
-            executor.submit(_finding, out, name, members, known.get(name))
+            executor.submit(_finding, out, name, members, known.get(name), conventions)
             for name, members in sorted(_groups(run_dirs).items())
         ]
         found = tuple(job.result() for job in jobs)
@@ -71,10 +70,11 @@ def write_findings(run_dirs: Sequence[Path], out: Path, *, workers: int = 1) -> 
 
 
 def _groups(run_dirs: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """The divergences of runs by finding, the simplest first, each with its ``folder``."""
+    """The divergences of runs by finding, the simplest first, each with the ``run`` it is of."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in (path for run in run_dirs for path in run.glob("divergences/*/divergence.json")):
-        each = json.loads(path.read_text(encoding="utf-8")) | {"folder": path.parent}
+    paths = [(run, path) for run in run_dirs for path in run.glob("divergences/*/divergence.json")]
+    for run, path in paths:
+        each = json.loads(path.read_text(encoding="utf-8")) | {"run": run}
         parts = (each["subject"], each["clause"].lower(), each["cause"].replace(" ", "-"))
         found.setdefault(each["known"] or "-".join(parts), []).append(each)
     for members in found.values():
@@ -87,23 +87,45 @@ def _finding(
     name: str,
     members: Sequence[Mapping[str, Any]],
     entry: Mapping[str, Any] | None,
+    conventions: Mapping[Path, Mapping[str, Conventions]],
 ) -> Finding:
-    shown = [each for each in members if each.get("script", {}).get("status") == "reproduces"]
-    tried = [each["script"]["why"] for each in members if "script" in each]
-    script = output = None
-    if shown:
-        script = f"{name.replace('.', '-')}.py"
-        shutil.copyfile(shown[0]["folder"] / FILE, out / script)
-        # Once more, from where it will be read: what the page quotes is what that file prints.
-        output = check_script(out / script).output.strip()
+    script = out / f"{name.replace('.', '-')}.py"
+    output, why = "", ""
+    for each in members[:TRIES]:
+        folder = each["run"] / "divergences" / each["id"]
+        output, reason = _shown(script, folder, each, conventions[each["run"]])
+        why = why or reason
+        if output:
+            break
+    else:
+        script.unlink(missing_ok=True)
     return Finding(
         name=name,
         entry=entry,
         divergences=tuple(members),
-        script=script,
-        why="" if shown else next(iter(tried), "not tried"),
-        output=output or "",
+        script=script.name if output else None,
+        why="" if output else why,
+        output=output,
     )
+
+
+def _shown(
+    script: Path,
+    folder: Path,
+    divergence: Mapping[str, Any],
+    conventions: Mapping[str, Conventions],
+) -> tuple[str, str]:
+    """What ``script`` prints once it shows the divergence, or '' and why it does not."""
+    try:
+        texts = script_texts(folder, divergence, conventions)
+    except NoScriptError as error:
+        return "", str(error)
+    for text in texts:
+        write_atomically(script, text)
+        checked = check_script(script)
+        if checked.reproduces:
+            return checked.output.strip(), ""
+    return "", checked.sentence
 
 
 def _page(findings: Sequence[Finding], manifests: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -87,7 +87,7 @@ def script_of(run_dir: Path, divergence: Mapping[str, Any]) -> str:
     :class:`NoScriptError` where there is none, :class:`RunDirectoryError` where there is no run.
     """
     folder = run_dir / "divergences" / str(divergence["id"])
-    texts = _texts(folder, divergence, conventions_by_subject(run_dir))
+    texts = script_texts(folder, divergence, conventions_by_subject(run_dir))
     # Where a call raised it is known which one; else what is left out has not been tried.
     return texts[0] if "raised " in str(divergence["message"]) else texts[-1]
 
@@ -120,7 +120,7 @@ def _written(
 
     script = folder / FILE
     try:
-        texts = _texts(folder, divergence, conventions)
+        texts = script_texts(folder, divergence, conventions)
     except NoScriptError as error:
         script.unlink(missing_ok=True)
         return published(ScriptStatus.NONE, str(error))
@@ -132,10 +132,13 @@ def _written(
     return published(ScriptStatus.DOES_NOT_REPRODUCE, checked.sentence)
 
 
-def _texts(
+def script_texts(
     folder: Path, divergence: Mapping[str, Any], conventions: Mapping[str, Conventions]
 ) -> tuple[str, ...]:
-    """Scripts to try, from the one with no more than the call in question to the whole story."""
+    """Scripts to try, from the one with no more than the call in question to the whole story.
+
+    ``folder`` is the divergence's own; :class:`NoScriptError` where there is none.
+    """
     subject = str(divergence["subject"])
     if subject not in conventions:
         msg = f"no script: the run's manifest does not say what {subject} documents"

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bnconform.cli.app import app
+from bnconform.conformance.scripts import publish_scripts
 from bnconform.conformance.scripts.findings import write_findings
 
 from .by_hand import bundle
@@ -45,6 +46,7 @@ def test_every_finding_is_told_once_with_a_script_that_was_run(run: Path, tmp_pa
     assert (unknown.name, unknown.script) == ("numpy.reference-bn-train-1-beyond-bound", None)
     assert "part of bnconform" in unknown.why
     assert (known.name, known.script, known.rows) == ("planted", "planted.py", 3)
+    publish_scripts(run, only=lambda found: found["id"] == "bb")
     script = run / "divergences" / "bb" / "reproduce.py"
     assert (tmp_path / "out" / "planted.py").read_text() == script.read_text()
     assert "expected" in known.output
