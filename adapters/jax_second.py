@@ -23,6 +23,11 @@ def observe(jax: Any, forward: Callable[..., Any], asked: Request) -> dict[str, 
         _, *first = gradients(dy, x, *affine)
         return sum((grad * each).sum() for grad, each in zip(first, along, strict=True))
 
+    def probe_of_vectorized(x: Any, dy: Any, *affine: Any) -> Any:
+        _, pull = jax.vjp(forward, x, *affine)
+        first = [rows[0] for rows in jax.vmap(pull)(jax.numpy.stack([dy, asked.u]))]
+        return sum((grad * each).sum() for grad, each in zip(first, along, strict=True))
+
     def probe_of_tangent(x: Any, dy: Any, *affine: Any) -> Any:
         return (jax.jvp(forward, (x, *affine), along)[1] * dy).sum()
 
@@ -34,6 +39,7 @@ def observe(jax: Any, forward: Callable[..., Any], asked: Request) -> dict[str, 
         return asked.tangents([np.array(each) for each in jax.jit(tangents)(*sources)])
     # x, dy and, where there is one, gamma.
     places = tuple(range(2 + bool(asked.affine)))
-    scalar = probe_of_tangent if asked.over_forward else probe
+    backwards = probe_of_vectorized if asked.vectorized else probe
+    scalar = probe_of_tangent if asked.over_forward else backwards
     found = jax.jit(jax.grad(scalar, places))(asked.x, asked.dy, *asked.affine)
     return asked.second([np.array(each) for each in found])

@@ -3,7 +3,9 @@
 With S = sum(dx u) + sum(dgamma a) + sum(dbeta b), experiments named ``second.*`` ask for the
 gradients of S by x, dy and gamma; those named ``forward_over_reverse.*`` for the tangents of y, dx
 and dgamma when x, gamma and beta move along u, a and b; and those named ``reverse_over_forward.*``
-for the gradients of S again, S being sum(dy t) with t the tangent of y. Each framework
+for the gradients of S again, S being sum(dy t) with t the tangent of y. Those named
+``vectorized_reverse.*`` ask for what ``second.*`` do, with dx, dgamma and dbeta taken for dy and
+for another upstream gradient, u, at once, by the framework's vectorizing map. Each framework
 differentiates by its own means; see ``torch_second.py``, ``tf_second.py`` and ``jax_second.py``.
 """
 
@@ -22,6 +24,7 @@ from bnconform.conformance.formats import DType
 _SECOND = "second."
 _FORWARD = "forward_over_reverse."
 _REVERSE = "reverse_over_forward."
+_VECTORIZED = "vectorized_reverse."
 _SMALL = ("channels_first", "features_last")
 
 
@@ -63,7 +66,15 @@ REVERSE_OVER_FORWARD: frozenset[str] = frozenset().union(
 )
 """Reverse over forward."""
 
-NAMES = SECOND | FORWARD_OVER_REVERSE | REVERSE_OVER_FORWARD
+VECTORIZED_REVERSE: frozenset[str] = frozenset().union(
+    _names(_VECTORIZED, "training", "float64", *_SMALL, "matrix", "without_gamma"),
+    _names(_VECTORIZED, "training", "float32", *_SMALL, "matrix"),
+    _names(_VECTORIZED, "inference", "float64", "channels_first"),
+    _names(_VECTORIZED, "inference", "float32", "features_last"),
+)
+"""Reverse over a vectorized reverse."""
+
+NAMES = SECOND | FORWARD_OVER_REVERSE | REVERSE_OVER_FORWARD | VECTORIZED_REVERSE
 """Every experiment about second derivatives."""
 
 INFERENCE = frozenset(name for name in NAMES if ".inference." in name)
@@ -75,7 +86,8 @@ class Request:
     """What is differentiated, and how; ``case`` and ``parameters`` are what a layer is built from.
 
     ``affine`` holds gamma and beta, ``directions`` a and b: both empty without parameters. With
-    ``forward`` tangents are asked for, with ``over_forward`` gradients of a tangent.
+    ``forward`` tangents are asked for, with ``over_forward`` gradients of a tangent, and with
+    ``vectorized`` gradients of gradients that one call takes for dy and u.
     """
 
     case: Case
@@ -88,6 +100,7 @@ class Request:
     training: bool
     forward: bool
     over_forward: bool
+    vectorized: bool
 
     def second(self, found: Sequence[Array]) -> dict[str, Array]:
         """The gradients of S by x, dy and, where there is one, gamma, under their names."""
@@ -124,6 +137,7 @@ def request(
         training=training,
         forward=experiment.startswith(_FORWARD),
         over_forward=experiment.startswith(_REVERSE),
+        vectorized=experiment.startswith(_VECTORIZED),
     )
 
 

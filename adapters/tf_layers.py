@@ -196,6 +196,7 @@ class TfLayersFused(_TfLayers):
         quantities=frozenset(Quantity) - BATCH_STATISTICS,
         experiments=tf_layers_experiments.NAMES
         | second_order.SECOND
+        | second_order.VECTORIZED_REVERSE
         | tf_layers_exports.names("fused"),
         passes_on=_PASSES_ON,
         notes={
@@ -243,6 +244,7 @@ class TfLayersUnfused(_TfLayers):
         ),
         experiments=tf_layers_experiments.NAMES
         | second_order.SECOND
+        | second_order.VECTORIZED_REVERSE
         | tf_layers_exports.names("unfused"),
         passes_on=_PASSES_ON,
         notes={

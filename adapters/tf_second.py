@@ -23,7 +23,8 @@ def observe(tf: Any, forward: Callable[..., Any], asked: Request) -> dict[str, A
     if asked.forward:
         moved = _tangents(tf, forward, sources, along, dy)
         return asked.tangents([each.numpy() for each in moved])
-    differentiate = _of_tangent if asked.over_forward else _second
+    backwards = _of_vectorized if asked.vectorized else _second
+    differentiate = _of_tangent if asked.over_forward else backwards
     found = differentiate(tf, forward, sources, along, dy)
     return asked.second([each.numpy() for each in found])
 
@@ -45,6 +46,22 @@ def _second(
         tape.watch(wanted)
         _, first = _first(tf, forward, sources, dy)
         probe = _probe(tf, first, along)
+    return tape.gradient(probe, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def _of_vectorized(
+    tf: Any, forward: Callable[..., Any], sources: list[Any], along: list[Any], dy: Any
+) -> Any:
+    """The same, with gradients for dy and for u as rows of a Jacobian, all by one pfor."""
+    wanted = [sources[0], dy, *sources[1:2]]
+    with tf.GradientTape() as tape:
+        tape.watch(wanted)
+        with tf.GradientTape() as inner:
+            inner.watch(sources)
+            y = forward(*sources)
+            losses = tf.stack([tf.reduce_sum(y * each) for each in (dy, along[0])])
+        rows = inner.jacobian(losses, sources, experimental_use_pfor=True)
+        probe = _probe(tf, [each[0] for each in rows], along)
     return tape.gradient(probe, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
@@ -102,9 +119,20 @@ def observe_layer(tf: Any, asked: Request, *, fused: bool) -> dict[str, Array]:
             },
         )
         sources = [x, *v1.trainable_variables()]
-        first = tf.gradients(y, sources, grad_ys=dy)
+        first = _first_in_graph(tf, y, sources, dy, asked)
         probe = _probe(tf, first, [asked.u, *asked.directions])
         wanted = [x, dy, *sources[1:2]]
         found = tf.gradients(probe, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         session.run(v1.global_variables_initializer())
         return asked.second([np.asarray(each) for each in session.run(found)])
+
+
+def _first_in_graph(tf: Any, y: Any, sources: list[Any], dy: Any, asked: Request) -> Any:
+    """Gradients of y by x, gamma and beta; where asked for, from one call for dy and u."""
+    if not asked.vectorized:
+        return tf.gradients(y, sources, grad_ys=dy)
+    upstream = tf.stack([dy, tf.constant(asked.u)])
+    rows = tf.vectorized_map(
+        lambda each: tf.gradients(y, sources, grad_ys=each), upstream, fallback_to_while_loop=False
+    )
+    return [each[0] for each in rows]

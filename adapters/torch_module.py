@@ -98,6 +98,9 @@ class TorchModule:
 
         def forward(x: Any, *affine: Any) -> Any:
             named = dict(zip(("weight", "bias"), affine, strict=False))
+            if asked.vectorized:
+                # torch.func lets a function write into its own tensors alone.
+                named |= {name: each.clone() for name, each in layer.module.named_buffers()}
             return layer.output(x, named)
 
         return torch_second.observe(self.torch, forward, asked)

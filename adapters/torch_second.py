@@ -1,7 +1,8 @@
-"""Second derivatives by PyTorch: ``torch.autograd.grad`` twice, and of dual tensors.
+"""Second derivatives by PyTorch: ``torch.autograd.grad`` twice, of dual tensors, ``torch.func``.
 
 ``torch.func.jvp`` takes pure functions alone, which a module that counts its batches is not;
-``torch.autograd.forward_ad`` takes any.
+``torch.autograd.forward_ad`` takes any. Vectorized gradients are those of ``torch.func.jacrev``,
+which maps ``torch.func.vmap`` over what ``torch.func.vjp`` gives back.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ def observe(torch: Any, forward: Callable[..., Any], asked: Request) -> dict[str
     arrays = (asked.x, *asked.affine)
     along = [to_torch(torch, array) for array in (asked.u, *asked.directions)]
     dy = to_torch(torch, asked.dy)
+    if asked.vectorized:
+        fixed = [to_torch(torch, array) for array in arrays]
+        found = _of_vectorized(torch, forward, fixed, along, dy)
+        return asked.second([to_numpy(torch, each) for each in found])
     sources = [to_torch(torch, array).requires_grad_() for array in arrays]
     if asked.forward:
         moved = _tangents(torch, forward, sources, along, dy)
@@ -37,6 +42,22 @@ def _second(
     probe = sum((grad * each).sum() for grad, each in zip(first, along, strict=True))
     wanted = [sources[0], dy, *sources[1:2]]
     return torch.autograd.grad(probe, wanted, materialize_grads=True)
+
+
+def _of_vectorized(
+    torch: Any, forward: Callable[..., Any], sources: list[Any], along: list[Any], dy: Any
+) -> Any:
+    """The same, with gradients for dy and for u from one call of ``torch.func.vmap``."""
+    func, other = torch.func, along[0]
+
+    def probe(x: Any, dy: Any, *affine: Any) -> Any:
+        _, pull = func.vjp(forward, x, *affine)
+        first = [rows[0] for rows in func.vmap(pull)(torch.stack([dy, other]))]
+        return sum((grad * each).sum() for grad, each in zip(first, along, strict=True))
+
+    # x, dy and, where there is one, gamma.
+    places = tuple(range(1 + len(sources[:2])))
+    return func.grad(probe, places)(sources[0], dy, *sources[1:])
 
 
 def _of_tangent(

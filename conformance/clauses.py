@@ -159,6 +159,8 @@ CLAUSES: tuple[Clause, ...] = (
          " inference."), "training_second_dg", "derivative of BN-TRAIN-1 and BN-INFER-1"),
         (Level.MUST, ("Gradients of that tangent (reverse over forward) are the same second"
          " derivatives."), "inference_second_dg", "BN-SECOND-1 and BN-SECOND-2"),
+        (Level.MUST, ("Gradients that are taken by a vectorized call have the derivatives of those"
+         " that are not."), "training_second_dx", "BN-SECOND-1 and BN-SECOND-2"),
     ),
     *_section(
         "Frozen layers", "FROZEN",

@@ -83,7 +83,9 @@ SECTIONS: Mapping[str, str] = {
         " (reverse over forward). A, B and C are mean(g xhat), mean(u xhat) and the covariance of"
         " g and u, and P(z) = z - mean(z) - xhat mean(z xhat). What looks right after one"
         " differentiation may be wrong after two: a mean that is cut off from its gradient in"
-        " (x - mean)^2, where the first derivative through it is 0 and the second is not."
+        " (x - mean)^2, where the first derivative through it is 0 and the second is not. A call"
+        " that is vectorized over upstream gradients, as Jacobians take them, may run another"
+        " formula, with saved statistics that nothing differentiates."
     ),
     "Frozen layers": (
         "A layer marked as not trainable, and called in training mode. Keras 3 then uses running"

@@ -22,6 +22,7 @@ from bnconform.conformance.cases.corners import (
     REVERSE_OVER_FORWARD,
     RUN_AGAIN,
     SECOND_ORDER,
+    VECTORIZED_REVERSE,
 )
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.judging.evidence import clause_for
@@ -36,6 +37,7 @@ _OF_EXPERIMENTS = {
     "second": SECOND_ORDER,
     "forward_over_reverse": FORWARD_OVER_REVERSE,
     "reverse_over_forward": REVERSE_OVER_FORWARD,
+    "vectorized_reverse": VECTORIZED_REVERSE,
     "export": CONVERSION,
 }
 """By the first part of their names; the others are simply experiments."""

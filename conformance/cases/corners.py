@@ -218,6 +218,7 @@ EXPERIMENTS = "experiments"
 SECOND_ORDER = "gradients of gradients"
 FORWARD_OVER_REVERSE = "forward over reverse gradients"
 REVERSE_OVER_FORWARD = "reverse over forward gradients"
+VECTORIZED_REVERSE = "gradients of vectorized gradients"
 CONVERSION = "conversion and export, there and back"
 INPUTS_KEPT = "inputs compared with what they were before"
 RUN_AGAIN = "the same case from a fresh layer, bits compared"
@@ -230,6 +231,7 @@ BESIDES = (
     SECOND_ORDER,
     FORWARD_OVER_REVERSE,
     REVERSE_OVER_FORWARD,
+    VECTORIZED_REVERSE,
     CONVERSION,
 )
 """What no property of a case tells, by name; a report counts these by its records instead."""

@@ -3,7 +3,8 @@
 With S = sum(dx u) + sum(dgamma a) + sum(dbeta b), 'second' experiments differentiate S by x, dy
 and gamma (reverse over reverse); 'forward_over_reverse' ones move x, gamma and beta along u, a and
 b and watch y and the gradients; 'reverse_over_forward' ones differentiate S = sum(t dy), t the
-tangent of y. See ``spec_second.py``.
+tangent of y; 'vectorized_reverse' ones differentiate the S of 'second' ones, whose gradients are
+then the first of two that are taken by one vectorized call. See ``spec_second.py``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .second_order_scenes import Scene
 SECOND = "second."
 FORWARD_OVER_REVERSE = "forward_over_reverse."
 REVERSE_OVER_FORWARD = "reverse_over_forward."
+VECTORIZED_REVERSE = "vectorized_reverse."
 """What the names begin with."""
 
 
@@ -97,7 +99,19 @@ _REVERSE = {
     (False, DType.FLOAT32): ("features_last",),
 }  # fmt: skip
 
-_TABLES = {SECOND: _SECOND, FORWARD_OVER_REVERSE: _FORWARD, REVERSE_OVER_FORWARD: _REVERSE}
+_VECTORIZED = {
+    (True, DType.FLOAT64): ("channels_first", "features_last", "matrix", "without_gamma"),
+    (True, DType.FLOAT32): ("channels_first", "features_last", "matrix"),
+    (False, DType.FLOAT64): ("channels_first",),
+    (False, DType.FLOAT32): ("features_last",),
+}
+
+_TABLES = {
+    SECOND: _SECOND,
+    FORWARD_OVER_REVERSE: _FORWARD,
+    REVERSE_OVER_FORWARD: _REVERSE,
+    VECTORIZED_REVERSE: _VECTORIZED,
+}
 
 
 def scenes(kind: str) -> Iterator[tuple[Scene, str]]:
@@ -139,6 +153,11 @@ def _reverse(scene: Scene, words: str) -> Experiment:
     return _backwards(REVERSE_OVER_FORWARD, scene, "BN-SECOND-6", purpose)
 
 
+def _vectorized(scene: Scene, words: str) -> Experiment:
+    purpose = f"gradients taken by a vectorized call, differentiated in reverse: {words}"
+    return _backwards(VECTORIZED_REVERSE, scene, "BN-SECOND-7", purpose)
+
+
 def _backwards(kind: str, scene: Scene, clause: str, purpose: str) -> Experiment:
     observed = ("by_x", "by_dy", *(("by_gamma",) if scene.affine else ()))
     return Experiment(
@@ -168,4 +187,5 @@ SECOND_ORDER: tuple[Experiment, ...] = (
     *(_second(*each) for each in scenes(SECOND)),
     *(_forward(*each) for each in scenes(FORWARD_OVER_REVERSE)),
     *(_reverse(*each) for each in scenes(REVERSE_OVER_FORWARD)),
+    *(_vectorized(*each) for each in scenes(VECTORIZED_REVERSE)),
 )

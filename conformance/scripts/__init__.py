@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .checking import Checked, check_script
+from .handwritten import text_by_hand
 from .publishing import Published, ScriptStatus, publish_scripts, script_of
 from .rendering import NoScriptError, render_script, render_scripts
 
@@ -16,4 +17,5 @@ __all__ = [
     "render_script",
     "render_scripts",
     "script_of",
+    "text_by_hand",
 ]

@@ -20,11 +20,15 @@ LIMIT = 300.0
 _KEPT = 4000
 _OWN = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _SHOWN = "expected"
+_TRACE = "Traceback ("
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What came of a script: ``status`` is None where it did not end in time."""
+    """What came of a script: ``status`` is None where it did not end in time.
+
+    ``output`` is what it printed; what went to stderr is there only if it does not reproduce.
+    """
 
     status: int | None
     output: str
@@ -36,7 +40,7 @@ class Checked:
 
         Python itself exits with 1 where a script fails, so that the status alone is no proof.
         """
-        return self.status == STANDS and _SHOWN in self.output and "Traceback (" not in self.output
+        return self.status == STANDS and _SHOWN in self.output and _TRACE not in self.output
 
     @property
     def sentence(self) -> str:
@@ -69,13 +73,15 @@ def check_script(
                 [sys.executable, "-I", str(path.resolve())],
                 cwd=folder,
                 env=own | dict(environment or {}),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                capture_output=True,
                 timeout=limit,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
             output = (error.stdout or b"").decode(errors="replace")[-_KEPT:]
             return Checked(status=None, output=output, seconds=time.monotonic() - began)
-    output = done.stdout.decode(errors="replace")[-_KEPT:]
+    said, noise = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+    # Frameworks log to stderr; that matters only where the script did not come to its end.
+    shown = done.returncode == STANDS and _SHOWN in said and _TRACE not in noise
+    output = (said if shown else f"{said}{noise}")[-_KEPT:]
     return Checked(status=done.returncode, output=output, seconds=time.monotonic() - began)

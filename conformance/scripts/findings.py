@@ -1,21 +1,31 @@
 """The findings of runs as a page: what each framework does, and a script that shows it.
 
-A finding is a known divergence that a run came across, or a cause that nobody has accepted yet.
-Its script is that of the simplest case whose script, run by itself, shows the divergence.
+A finding is a known divergence that a run came across, by the entries that there are today, or a
+cause that nobody has accepted yet.
+Its script is the one that was written for it by hand, if any, else that of the simplest case whose
+script shows the divergence; either is run by itself first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from ..case import Case
 from ..engine.run_directory import write_atomically
+from ..engine.units import other_topics
 from ..expecting.expectation import Conventions
+from ..known.divergences import KnownDivergence
+from ..known.scope import labels
+from ..topic import topic_of_case
 from .checking import check_script
+from .handwritten import text_by_hand
 from .publishing import conventions_by_subject, script_texts
 from .rendering import NoScriptError
 
@@ -33,7 +43,7 @@ class Finding:
     """
 
     name: str
-    entry: Mapping[str, Any] | None
+    entry: KnownDivergence | None
     divergences: tuple[Mapping[str, Any], ...]
     script: str | None
     why: str
@@ -50,54 +60,84 @@ class Finding:
         return sum(int(each["count"]) for each in self.divergences)
 
 
-def write_findings(run_dirs: Sequence[Path], out: Path, *, workers: int = 1) -> tuple[Finding, ...]:
+def write_findings(
+    run_dirs: Sequence[Path],
+    out: Path,
+    entries: Sequence[KnownDivergence],
+    *,
+    workers: int = 1,
+) -> tuple[Finding, ...]:
     """Write ``README.md`` and the scripts of the findings of the runs ``run_dirs`` into ``out``.
 
+    ``entries`` say what is known, whatever was known when the runs were made.
     :class:`~bnconform.conformance.engine.run_directory.RunDirectoryError` where there is no run.
     """
     conventions = {each: conventions_by_subject(each) for each in run_dirs}
     manifests = [json.loads((each / "manifest.json").read_text("utf-8")) for each in run_dirs]
-    known = {name: entry for each in manifests for name, entry in each["known"].items()}
+    known = {entry.id: entry for entry in entries}
+    groups = _groups(_bundles(run_dirs, manifests), entries)
     out.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=workers) as executor:
         jobs = [
             executor.submit(_finding, out, name, members, known.get(name), conventions)
-            for name, members in sorted(_groups(run_dirs).items())
+            for name, members in sorted(groups.items())
         ]
         found = tuple(job.result() for job in jobs)
     (out / PAGE).write_text("\n".join(_page(found, manifests)) + "\n", encoding="utf-8")
     return found
 
 
-def _groups(run_dirs: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """The divergences of runs by finding, the simplest first, each with the ``run`` it is of."""
+def _bundles(
+    run_dirs: Sequence[Path], manifests: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The divergences of runs, each with the ``run`` it is of and its subject's version."""
+    found = []
+    for run, manifest in zip(run_dirs, manifests, strict=True):
+        subjects = {each["name"]: each for each in manifest["subjects"]}
+        for path in run.glob("divergences/*/divergence.json"):
+            each = json.loads(path.read_text(encoding="utf-8"))
+            subject = subjects[each["subject"]]
+            facts = {"framework_version": subject["version"], "device": subject["device"]}
+            found.append(each | facts | {"run": run})
+    return found
+
+
+def _groups(
+    bundles: Sequence[dict[str, Any]], entries: Sequence[KnownDivergence]
+) -> dict[str, list[dict[str, Any]]]:
+    """Divergences by finding, the simplest first."""
     found: dict[str, list[dict[str, Any]]] = {}
-    paths = [(run, path) for run in run_dirs for path in run.glob("divergences/*/divergence.json")]
-    for run, path in paths:
-        each = json.loads(path.read_text(encoding="utf-8")) | {"run": run}
+    others = {topic.id: topic.facts for topic in other_topics()}
+    facts = {each["case_id"]: others.get(each["case_id"]) or _facts(each) for each in bundles}
+    known = labels(entries, pd.DataFrame(bundles), facts) if bundles else ()
+    for each, name in zip(bundles, known, strict=True):
         parts = (each["subject"], each["clause"].lower(), each["cause"].replace(" ", "-"))
-        found.setdefault(each["known"] or "-".join(parts), []).append(each)
+        found.setdefault(name or "-".join(parts), []).append(each)
     for members in found.values():
         members.sort(key=lambda each: (each["simplicity"], each["id"]))
     return found
+
+
+def _facts(bundle: Mapping[str, Any]) -> Mapping[str, Any]:
+    return topic_of_case(Case.from_dict(bundle["case"])).facts
 
 
 def _finding(
     out: Path,
     name: str,
     members: Sequence[Mapping[str, Any]],
-    entry: Mapping[str, Any] | None,
+    entry: KnownDivergence | None,
     conventions: Mapping[Path, Mapping[str, Conventions]],
 ) -> Finding:
     script = out / f"{name.replace('.', '-')}.py"
-    output, why = "", ""
+    by_hand = text_by_hand(name)
+    output, why = _tried(script, [by_hand]) if by_hand is not None else ("", "")
     for each in members[:TRIES]:
-        folder = each["run"] / "divergences" / each["id"]
-        output, reason = _shown(script, folder, each, conventions[each["run"]])
-        why = why or reason
         if output:
             break
-    else:
+        output, reason = _shown(script, each, conventions[each["run"]])
+        why = why or reason
+    if not output:
         script.unlink(missing_ok=True)
     return Finding(
         name=name,
@@ -110,16 +150,18 @@ def _finding(
 
 
 def _shown(
-    script: Path,
-    folder: Path,
-    divergence: Mapping[str, Any],
-    conventions: Mapping[str, Conventions],
+    script: Path, divergence: Mapping[str, Any], conventions: Mapping[str, Conventions]
 ) -> tuple[str, str]:
     """What ``script`` prints once it shows the divergence, or '' and why it does not."""
+    folder = divergence["run"] / "divergences" / divergence["id"]
     try:
-        texts = script_texts(folder, divergence, conventions)
+        return _tried(script, script_texts(folder, divergence, conventions))
     except NoScriptError as error:
         return "", str(error)
+
+
+def _tried(script: Path, texts: Iterable[str]) -> tuple[str, str]:
+    """What the first of ``texts`` prints that shows the divergence, or '' and why none does."""
     for text in texts:
         write_atomically(script, text)
         checked = check_script(script)
@@ -171,11 +213,11 @@ def _told(finding: Finding) -> Iterator[str]:
     if finding.entry is None:
         yield str(finding.divergences[0]["message"])
     else:
-        yield " ".join(str(finding.entry["reason"]).split())
+        yield " ".join(finding.entry.reason.split())
         yield ""
-        yield "Evidence: " + " ".join(str(finding.entry["evidence"]).split())
+        yield "Evidence: " + " ".join(finding.entry.evidence.split())
         yield ""
-        yield f"Upstream: {finding.entry['upstream']}"
+        yield f"Upstream: {finding.entry.upstream}"
     yield ""
     if finding.script is None:
         yield f"No script: {finding.why}."

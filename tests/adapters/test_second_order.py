@@ -6,6 +6,7 @@ this file, run as a script, runs some experiments for one subject.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import pickle
@@ -29,6 +30,7 @@ from bnconform.conformance.experiments.second_order import (
     REVERSE_OVER_FORWARD,
     SECOND,
     SECOND_ORDER,
+    VECTORIZED_REVERSE,
     scenes,
 )
 from bnconform.conformance.judging.judge_experiment import judge_experiment
@@ -54,7 +56,9 @@ def test_the_adapters_name_experiments_that_there_are() -> None:
     assert {experiment.name for experiment in SECOND_ORDER} == second_order.NAMES
 
 
-@pytest.mark.parametrize("kind", [SECOND, FORWARD_OVER_REVERSE, REVERSE_OVER_FORWARD])
+@pytest.mark.parametrize(
+    "kind", [SECOND, FORWARD_OVER_REVERSE, REVERSE_OVER_FORWARD, VECTORIZED_REVERSE]
+)
 def test_a_request_has_the_scenes_arrays_and_its_memory(kind: str) -> None:
     """Values by their own axes; where axis 1 varies fastest, its stride is the smallest."""
     for scene, _ in scenes(kind):
@@ -62,6 +66,7 @@ def test_a_request_has_the_scenes_arrays_and_its_memory(kind: str) -> None:
         asked = second_order.request(name, EXPERIMENTS[name].arrays)
         assert asked.forward is (kind == FORWARD_OVER_REVERSE)
         assert asked.over_forward is (kind == REVERSE_OVER_FORWARD)
+        assert asked.vectorized is (kind == VECTORIZED_REVERSE)
         last = {"x": scene.x_last, "dy": scene.dy_last, "u": scene.dy_last}
         for array, channels_last in last.items():
             found = getattr(asked, array)
@@ -183,6 +188,24 @@ def test_a_planted_fault_fails_every_experiment_that_can_show_it(
 
 
 @EVERY
+def test_statistics_that_are_constants_where_it_is_vectorized_show_there_and_nowhere_else(
+    experiment: Experiment, makes: Any
+) -> None:
+    """As in PyTorch's batching rule: dgamma as a formula of saved statistics, differentiated."""
+
+    class Vectorized(makes.Pairwise):  # type: ignore[misc]
+        def by_x(self, call: Any, r: Array, xhat: Array, a: Array, b: Array) -> Any:
+            rest = super().by_x(dataclasses.replace(call, a=call.a * 0), r, xhat, a, b)
+            return rest + call.a * r * call.g
+
+    vectorized = experiment.name.startswith(VECTORIZED_REVERSE)
+    observe = miniature(makes, Vectorized() if vectorized else makes.Pairwise())
+    found = diverging(experiment, observe(experiment.name, experiment.arrays))
+    can_show = ".training." in experiment.name and "gamma" in experiment.arrays
+    assert found == ({"by_x"} if vectorized and can_show else set())
+
+
+@EVERY
 def test_a_transposed_answer_is_not_taken_for_a_right_one(
     experiment: Experiment, makes: Any
 ) -> None:
@@ -205,6 +228,9 @@ SOME = (
     "forward_over_reverse.inference.float64.channels_first",
     "reverse_over_forward.training.float32.features_last",
     "reverse_over_forward.inference.float32.features_last",
+    "vectorized_reverse.training.float32.channels_first",
+    "vectorized_reverse.training.float64.without_gamma",
+    "vectorized_reverse.inference.float32.features_last",
 )
 """Enough to see that an adapter asks what it must; a campaign runs all of them."""
 
@@ -216,7 +242,8 @@ SUBJECTS = tuple(
 MOMENTS = ("tf.nn", "tf.layers.unfused", "keras.tensorflow")
 """Their variance is tf.nn.moments', which stops the gradient at the mean."""
 TANGENTS = ("torch.functional", "torch.module")
-"""Their tangents take the batch's saved statistics as constants when they are differentiated."""
+"""Their tangents take the batch's saved statistics as constants when they are differentiated, and
+so do their gradients by the weight under torch.func.vmap."""
 IN_FLOAT32 = ("keras.torch", "keras.jax")
 """Their float64 is float32's precision."""
 
@@ -229,15 +256,18 @@ def wrong_of(subject: str, experiment: str) -> set[str]:
         return set(EXPERIMENTS[experiment].clauses) & {"by_x", "dx_tangent"}
     if subject in TANGENTS and experiment.startswith(f"{REVERSE_OVER_FORWARD}training."):
         return {"by_x"}
+    vectorized = experiment.startswith(f"{VECTORIZED_REVERSE}training.")
+    if subject in TANGENTS and vectorized and "gamma" in EXPERIMENTS[experiment].arrays:
+        return {"by_x"}
     return set()
 
 
 @pytest.fixture(scope="session")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Mapping[str, Any]]:
-    """What a subject observes, by experiment; run once."""
-    kept: dict[str, Mapping[str, Any]] = {}
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """What a subject observes and how often it vectorizes, by experiment; run once."""
+    kept: dict[str, Any] = {}
 
-    def of(subject: str) -> Mapping[str, Any]:
+    def of(subject: str) -> Any:
         if subject not in kept:
             file = tmp_path_factory.mktemp("second") / "answers.pickle"
             environment = os.environ | _class_of(subject).environment
@@ -248,6 +278,17 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Mapping
             assert done.returncode == 0, done.stderr
             kept[subject] = pickle.loads(file.read_bytes())  # noqa: S301 -- written by this file
         return kept[subject]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def answers(runs: Callable[[str], Any]) -> Callable[[str], Mapping[str, Any]]:
+    """What a subject observes, by experiment."""
+
+    def of(subject: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = runs(subject)[0]
+        return found
 
     return of
 
@@ -263,6 +304,21 @@ def test_a_framework_differentiates_twice_as_it_is_known_to(
             wrong[name] = diverging(EXPERIMENTS[name], arrays)
     assert wrong
     assert wrong == {name: wrong_of(subject, name) for name in wrong}
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_gradient_is_vectorized_where_that_is_asked_for_and_nowhere_else(
+    subject: str, runs: Callable[[str], Any]
+) -> None:
+    """By the framework's own map: an adapter that went round it would find nothing wrong."""
+    _, calls = runs(subject)
+    mapped = set()
+    for mode in (".training.", ".inference."):
+        of_mode = {name: times for name, times in calls.items() if mode in name}
+        # Not 0 everywhere: Equinox's layer is itself called under a map.
+        mapped |= {name for name, times in of_mode.items() if times > min(of_mode.values())}
+    assert mapped == {name for name in calls if name.startswith(VECTORIZED_REVERSE)}
+    assert mapped
 
 
 @pytest.mark.parametrize("subject", ["tf.fused", "tf.layers.fused"])
@@ -299,16 +355,45 @@ def _class_of(subject: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+MAPS = {
+    "jax": "vmap",
+    "tensorflow.python.ops.parallel_for.control_flow_ops": "pfor",
+    "torch.func": "vmap",
+}
+"""Module -> the function by which a framework vectorizes."""
+
+
+def _watched(calls: list[str]) -> None:
+    """From now on, a framework that was imported notes each time that it vectorizes."""
+    for module, name in MAPS.items():
+        if module.partition(".")[0] in sys.modules:
+            holder = importlib.import_module(module)
+            setattr(holder, name, _noting(getattr(holder, name), calls))
+
+
+def _noting(function: Any, calls: list[str]) -> Any:
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(function.__name__)
+        return function(*args, **kwargs)
+
+    return noted
+
+
 def _main(subject: str, file: Path) -> None:
     adapter = _class_of(subject)()
     found: dict[str, Any] = {}
+    times: dict[str, int] = {}
+    calls: list[str] = []
+    _watched(calls)
     for name in SOME:
         if name in adapter.capabilities.experiments:
+            before = len(calls)
             try:
                 found[name] = adapter.observe(name, EXPERIMENTS[name].arrays)
+                times[name] = len(calls) - before
             except UnsupportedError as error:
                 found[name] = str(error)
-    file.write_bytes(pickle.dumps(found))
+    file.write_bytes(pickle.dumps((found, times)))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from bnconform.conformance.cases.corners import (
     MALFORMED_CALLS,
     REVERSE_OVER_FORWARD,
     SECOND_ORDER,
+    VECTORIZED_REVERSE,
 )
 from bnconform.conformance.clauses import CLAUSES
 from bnconform.reports import clause_summary, load_runs, looks, matrix, subject_summary
@@ -232,6 +233,7 @@ def test_malformed_calls_and_what_every_call_shows_are_counted(run: Any, tmp_pat
         run.row("bad.three@gpu", case, "BN-SECOND-1", case_id="second", verdict="diverges"),
         run.row("good.one", case, "BN-SECOND-3", case_id="forward"),
         run.row("good.one", case, "BN-SECOND-6", case_id="reverse"),
+        run.row("good.one", case, "BN-SECOND-7", case_id="vectorized"),
         run.row("good.one", case, "BN-PORT-1", case_id="export"),
     ]
     run.divergences = []
@@ -243,6 +245,7 @@ def test_malformed_calls_and_what_every_call_shows_are_counted(run: Any, tmp_pat
         {"id": "second", "told": {"experiment": "second.training.float64.matrix"}},
         {"id": "forward", "told": {"experiment": "forward_over_reverse.training.float64.matrix"}},
         {"id": "reverse", "told": {"experiment": "reverse_over_forward.training.float32.matrix"}},
+        {"id": "vectorized", "told": {"experiment": "vectorized_reverse.training.float32.matrix"}},
     ]
     lines = "".join(f"{json.dumps(topic)}\n" for topic in topics)
     (written / "topics.jsonl").write_text(lines)
@@ -259,6 +262,7 @@ def test_malformed_calls_and_what_every_call_shows_are_counted(run: Any, tmp_pat
         SECOND_ORDER: (1, 2, 1),
         FORWARD_OVER_REVERSE: (1, 1, 0),
         REVERSE_OVER_FORWARD: (1, 1, 0),
+        VECTORIZED_REVERSE: (1, 1, 0),
         CONVERSION: (1, 1, 0),
     }
 

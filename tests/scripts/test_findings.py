@@ -10,13 +10,30 @@ import pytest
 from typer.testing import CliRunner
 
 from bnconform.cli.app import app
+from bnconform.conformance.known.divergences import parse_known
 from bnconform.conformance.scripts import publish_scripts
 from bnconform.conformance.scripts.findings import write_findings
 
 from .by_hand import bundle
 from .test_publishing import run_of
 
-ENTRY = {"reason": "It is\nplanted.", "evidence": "This test.", "upstream": "nobody's"}
+ENTRY = (
+    """
+[[divergence]]
+id = "planted"
+subject = "torch.functional"
+versions = ">=0"
+clause = "BN-TRAIN-1"
+reason = """
+    + "'''It is\nplanted.'''"
+    + """
+evidence = "This test."
+upstream = "nobody's"
+date = 2026-11-21
+review_by = 2027-01-01
+"""
+)
+KNOWN = parse_known(ENTRY, "planted.toml")
 
 
 @pytest.fixture
@@ -27,22 +44,20 @@ def run(tmp_path: Path) -> Path:
     folder.mkdir()
     made = run_of(
         folder,
-        aa=bundle("torch.functional", known="planted", simplicity=[1, 1, 1, ""], count=2),
-        bb=bundle("torch.functional", known="planted", simplicity=[2, 1, 1, ""], shift=0.5),
+        aa=bundle("torch.functional", simplicity=[1, 1, 1, ""], count=2),
+        bb=bundle("torch.functional", simplicity=[2, 1, 1, ""], shift=0.5),
         cc=bundle("numpy.reference", shift=0.5, message="y is not what it must be"),
     )
     path = made / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["arguments"] = {"profile": "quick", "seed": 0, "cases": 10, "subjects": ["a", "b"]}
-    path.write_text(
-        json.dumps(manifest | {"versions": {"torch": "2"}, "known": {"planted": ENTRY}})
-    )
+    path.write_text(json.dumps(manifest | {"versions": {"torch": "2"}}))
     return made
 
 
 def test_every_finding_is_told_once_with_a_script_that_was_run(run: Path, tmp_path: Path) -> None:
     """The simplest divergence whose script shows it stands for the finding."""
-    unknown, known = write_findings([run], tmp_path / "out")
+    unknown, known = write_findings([run], tmp_path / "out", KNOWN)
     assert (unknown.name, unknown.script) == ("numpy.reference-bn-train-1-beyond-bound", None)
     assert "part of bnconform" in unknown.why
     assert (known.name, known.script, known.rows) == ("planted", "planted.py", 3)
@@ -54,7 +69,7 @@ def test_every_finding_is_told_once_with_a_script_that_was_run(run: Path, tmp_pa
 
 def test_the_page_reads_from_what_is_new_to_what_is_known(run: Path, tmp_path: Path) -> None:
     """Reasons are one paragraph each, and what a script prints is quoted."""
-    write_findings([run], tmp_path / "out")
+    write_findings([run], tmp_path / "out", KNOWN)
     page = (tmp_path / "out" / "README.md").read_text()
     assert page.index("## Not accepted yet") < page.index("## Known")
     assert "2 findings, 1 of them with a script" in page
@@ -68,7 +83,7 @@ def test_several_runs_make_one_page(run: Path, tmp_path: Path) -> None:
     """A finding of two runs is one, with the results of both."""
     again = tmp_path / "again"
     shutil.copytree(run, again)
-    unknown, known = write_findings([run, again], tmp_path / "out")
+    unknown, known = write_findings([run, again], tmp_path / "out", KNOWN)
     assert (unknown.rows, known.rows) == (2, 6)
     assert (tmp_path / "out" / "README.md").read_text().count("--cases 10") == 2
 

@@ -17,7 +17,7 @@ from bnconform.cli.case_words import facts_in_words, told_in_words
 from bnconform.cli.errors import UsageError, user_errors
 from bnconform.conformance.clauses import clause
 from bnconform.conformance.document import equation
-from bnconform.conformance.scripts import NoScriptError, script_of
+from bnconform.conformance.scripts import NoScriptError, script_of, text_by_hand
 from bnconform.conformance.verdict import CALL
 
 WIDTH = 80
@@ -316,7 +316,7 @@ def _script_lines(run: Path, bundle: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _script(run: Path, bundle: Mapping[str, Any]) -> str:
-    """The script as it was published, else written now."""
+    """The script as it was published, else written now, else by hand for the known divergence."""
     kept = bundle.get("script")
     if kept is not None and kept["file"] is not None:
         path = run.joinpath("divergences", str(bundle["id"]), str(kept["file"]))
@@ -324,7 +324,11 @@ def _script(run: Path, bundle: Mapping[str, Any]) -> str:
     try:
         text = script_of(run, bundle)
     except NoScriptError as error:
-        raise UsageError(str(error)) from error
+        by_hand = text_by_hand(str(bundle["known"]))
+        if by_hand is None:
+            raise UsageError(str(error)) from error
+        typer.echo(f"this script was written by hand for {bundle['known']}", err=True)
+        return by_hand
     typer.echo("this script was written now, and has not been run", err=True)
     return text
 

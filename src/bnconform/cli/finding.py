@@ -10,12 +10,16 @@ from typing import Annotated
 import typer
 
 from bnconform.cli.errors import user_errors
+from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.scripts.findings import PAGE, write_findings
 
 
 def findings(
     runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the page and its scripts.")],
+    known: Annotated[
+        Path | None, typer.Option("--known", help="Folder of known divergences (default: ours).")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Scripts run at a time (default: the cores).")
     ] = None,
@@ -26,7 +30,7 @@ def findings(
     Exit status 0 when it is written, 2 when the call is at fault.
     """
     with user_errors():
-        found = write_findings(runs, out, workers=workers or os.cpu_count() or 1)
+        found = write_findings(runs, out, load_known(known), workers=workers or os.cpu_count() or 1)
     if as_json:
         rows = [
             {"name": each.name, "subjects": each.subjects, "rows": each.rows,
