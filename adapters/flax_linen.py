@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bnconform.adapters import jax_exports, jax_layers, jax_second, second_order
+from bnconform.adapters.exports import jax_exports, jax_layers
+from bnconform.adapters.second_order import jax_second
+from bnconform.adapters.second_order import request as second_order
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     BATCH_STATISTICS,

@@ -12,7 +12,10 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from bnconform.adapters import keras_experiments, keras_exports, keras_second, second_order
+from bnconform.adapters import keras_experiments
+from bnconform.adapters.exports import keras_exports
+from bnconform.adapters.second_order import keras_second
+from bnconform.adapters.second_order import request as second_order
 from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from bnconform.adapters import onnx_exports
+from bnconform.adapters.exports import onnx_exports
 from bnconform.adapters.onnx_model import (
     CAPABILITIES_9,
     CAPABILITIES_15,

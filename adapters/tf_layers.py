@@ -14,12 +14,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from bnconform.adapters import (
-    second_order,
-    tf_layers_experiments,
-    tf_layers_exports,
-    tf_second,
-)
+from bnconform.adapters import tf_layers_experiments
+from bnconform.adapters.exports import tf_layers_exports
+from bnconform.adapters.second_order import request as second_order
+from bnconform.adapters.second_order import tf_second
 from bnconform.adapters.tf_layers_program import Plan, Program, variant_options
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (

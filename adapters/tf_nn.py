@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from bnconform.adapters import second_order, tf_exports, tf_second
+from bnconform.adapters.exports import tf_exports
+from bnconform.adapters.second_order import request as second_order
+from bnconform.adapters.second_order import tf_second
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.contract import (
     RUNNING_STATISTICS,

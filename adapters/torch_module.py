@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from bnconform.adapters import second_order, torch_folding, torch_second
+from bnconform.adapters.exports import torch_folding
+from bnconform.adapters.second_order import request as second_order
+from bnconform.adapters.second_order import torch_second
 from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
 from bnconform.adapters.torch_functional import TorchFunctional
 from bnconform.conformance.case import Case, Mode

@@ -119,7 +119,11 @@ def _groups(
 
 
 def _facts(bundle: Mapping[str, Any]) -> Mapping[str, Any]:
-    return topic_of_case(Case.from_dict(bundle["case"])).facts
+    """What an entry may ask of a case, or of an experiment that there is no more."""
+    told = bundle["case"]
+    if "experiment" in told:
+        return {"experiment": told["experiment"]}
+    return topic_of_case(Case.from_dict(told)).facts
 
 
 def _finding(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from bnconform.adapters import REGISTRY
-from bnconform.adapters.export_scenes import travel
+from bnconform.adapters.exports.scenes import travel
 from bnconform.conformance.contract import Observed, UnsupportedError
 from bnconform.conformance.experiments.exports import EXPORTS
 from bnconform.conformance.experiments.registry import EXPERIMENTS

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnconform.adapters import REGISTRY, second_order
+from bnconform.adapters import REGISTRY
+from bnconform.adapters.second_order import request as second_order
 from bnconform.adapters.tf_fused import TfFused
 from bnconform.conformance.contract import Array, Observed, Unsupported, UnsupportedError
 from bnconform.conformance.engine import worker

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnconform.adapters.export_scenes import Found, Scene, settings, travel
+from bnconform.adapters.exports.scenes import Found, Scene, settings, travel
 from bnconform.conformance.clauses import BY_ID
 from bnconform.conformance.contract import Array, Observed
 from bnconform.conformance.experiments.export_ways import CLAUSES, Way

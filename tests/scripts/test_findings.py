@@ -25,8 +25,8 @@ subject = "torch.functional"
 versions = ">=0"
 clause = "BN-TRAIN-1"
 reason = """
-    + "'''It is\nplanted.'''"
-    + """
+    "'''It is\nplanted.'''"
+    """
 evidence = "This test."
 upstream = "nobody's"
 date = 2026-11-21
@@ -50,6 +50,8 @@ def run(tmp_path: Path) -> Path:
     )
     path = made / "manifest.json"
     manifest = json.loads(path.read_text())
+    for subject in manifest["subjects"]:
+        subject |= {"version": "2", "device": "cpu"}
     manifest["arguments"] = {"profile": "quick", "seed": 0, "cases": 10, "subjects": ["a", "b"]}
     path.write_text(json.dumps(manifest | {"versions": {"torch": "2"}}))
     return made

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bnconform.adapters.second_order import Request
+from bnconform.adapters.second_order.request import Request
 from bnconform.adapters.torch_arrays import to_numpy, to_torch
 from bnconform.conformance.contract import Array
 

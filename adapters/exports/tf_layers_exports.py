@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bnconform.adapters.export_scenes import Found, Scene, folder, travel
+from bnconform.adapters.exports.scenes import Found, Scene, folder, travel
 from bnconform.conformance.contract import Array, UnsupportedError
 
 _SHOWN = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bnconform.adapters.export_scenes import Found, Scene, settings
+from bnconform.adapters.exports.scenes import Found, Scene, settings
 from bnconform.adapters.torch_arrays import to_numpy, to_torch
 from bnconform.conformance.contract import Array
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from bnconform.adapters import torch_exports
-from bnconform.adapters.export_scenes import Found, Scene, settings, travel
+from bnconform.adapters.exports import torch_exports
+from bnconform.adapters.exports.scenes import Found, Scene, settings, travel
+from bnconform.adapters.exports.torch_exports import Bench, blank
 from bnconform.adapters.torch_arrays import to_torch
-from bnconform.adapters.torch_exports import Bench, blank
 from bnconform.conformance.contract import Array, UnsupportedError
 
 

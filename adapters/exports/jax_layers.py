@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bnconform.adapters.export_scenes import Scene
-from bnconform.adapters.jax_exports import Journey
+from bnconform.adapters.exports.jax_exports import Journey
+from bnconform.adapters.exports.scenes import Scene
 
 
 def flax_layer(jax: Any, linen: Any, scene: Scene) -> Journey:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bnconform.adapters import jax_second, tf_second, torch_second
-from bnconform.adapters.second_order import Request
+from bnconform.adapters.second_order import jax_second, tf_second, torch_second
+from bnconform.adapters.second_order.request import Request
 from bnconform.conformance.contract import Array
 
 

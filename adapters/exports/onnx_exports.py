@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bnconform.adapters.export_scenes import Found, Scene, folder, settings, travel
+from bnconform.adapters.exports.scenes import Found, Scene, folder, settings, travel
 from bnconform.conformance.contract import Array
 
 _SHOWN = {"scale": "gamma", "B": "beta", "input_mean": "running_mean", "input_var": "running_var"}

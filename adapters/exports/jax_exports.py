@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bnconform.adapters.export_scenes import Found, Scene, travel
+from bnconform.adapters.exports.scenes import Found, Scene, travel
 from bnconform.conformance.contract import Array
 
 

@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bnconform.adapters.export_scenes import Found, Scene, folder, settings, travel
-from bnconform.adapters.tf_exports import run_lite
+from bnconform.adapters.exports.scenes import Found, Scene, folder, settings, travel
+from bnconform.adapters.exports.tf_exports import run_lite
 from bnconform.adapters.torch_arrays import to_numpy
 from bnconform.conformance.contract import Array, UnsupportedError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bnconform.adapters.second_order import Request
+from bnconform.adapters.second_order.request import Request
 from bnconform.conformance.contract import Array
 
 

@@ -1,0 +1,1 @@
+"""Second derivatives by each framework's own differentiation, for the experiments about them."""
