@@ -211,4 +211,4 @@ def test_the_command_prints_the_script_by_hand_where_no_other_is(tmp_path: Path)
 
 def test_where_nobody_wrote_one_there_is_none() -> None:
     """Other entries have generated scripts."""
-    assert text_by_hand("torch-half-parameters-running-update-in-half") is None
+    assert text_by_hand("torch-half-parameters-backward-overflows") is None
