@@ -29,7 +29,7 @@ from .handwritten import text_by_hand
 from .publishing import conventions_by_subject, script_texts
 from .rendering import NoScriptError
 
-TRIES = 4
+TRIES = 8
 """Divergences of a finding whose scripts are tried, the simplest first."""
 
 PAGE = "README.md"
@@ -53,6 +53,11 @@ class Finding:
     def subjects(self) -> list[str]:
         """Who diverges."""
         return sorted({str(each["subject"]) for each in self.divergences})
+
+    @property
+    def clauses(self) -> list[str]:
+        """What does not hold."""
+        return sorted({str(each["clause"]) for each in self.divergences})
 
     @property
     def rows(self) -> int:
@@ -196,6 +201,10 @@ def _page(findings: Sequence[Finding], manifests: Sequence[Mapping[str, Any]]) -
     yield ""
     versions = {name: text for each in manifests for name, text in each["versions"].items()}
     yield "Versions: " + ", ".join(f"{name} {text}" for name, text in versions.items()) + "."
+    yield from ("", "| finding | who | clauses | results |", "|---|---|---|---|")
+    for each in findings:
+        who, clauses = ", ".join(each.subjects), ", ".join(each.clauses)
+        yield f"| [{each.name}](#{each.name.replace('.', '')}) | {who} | {clauses} | {each.rows} |"
     if others:
         yield from ("", "## Not accepted yet", "")
         for each in others:
@@ -206,11 +215,10 @@ def _page(findings: Sequence[Finding], manifests: Sequence[Mapping[str, Any]]) -
 
 
 def _told(finding: Finding) -> Iterator[str]:
-    clauses = sorted({str(each["clause"]) for each in finding.divergences})
     yield f"### {finding.name}"
     yield ""
     yield (
-        f"{', '.join(f'`{each}`' for each in finding.subjects)}; {', '.join(clauses)}; "
+        f"{', '.join(f'`{each}`' for each in finding.subjects)}; {', '.join(finding.clauses)}; "
         f"{finding.rows} result{'s' if finding.rows != 1 else ''}."
     )
     yield ""
@@ -221,7 +229,7 @@ def _told(finding: Finding) -> Iterator[str]:
         yield ""
         yield "Evidence: " + " ".join(finding.entry.evidence.split())
         yield ""
-        yield f"Upstream: {finding.entry.upstream}"
+        yield "Upstream: " + " ".join(finding.entry.upstream.split())
     yield ""
     if finding.script is None:
         yield f"No script: {finding.why}."

@@ -1,0 +1,98 @@
+"""onnx.reference: BN-REJECT-9 does not hold for the call.
+
+BN-REJECT-9 (SHOULD): Integer input is rejected, or computed as the real numbers it stands for.
+
+Found: accepted the call (the input is of format int32), and answered y of shape (6, 3); y: must
+be float32, got int32
+
+On bnconform 0.1.0, numpy 2.4.6, onnx 1.23.2, python 3.11.7.
+
+Case 25f4f4fd2350c99f, divergence 7726d0d4ea0c.
+
+Exit status: 1 while this stands, 0 when it is gone, 2 where it cannot run.
+"""
+
+import os
+import sys
+
+import numpy as np
+
+try:
+    import onnx
+    import onnx.reference
+except ImportError as error:
+    print(f"cannot run: {error}")
+    sys.exit(2)
+
+# What goes in.
+x = np.array([
+    [16, -23, 23],
+    [39, -16, 16],
+    [24, -25, 31],
+    [-7, -9, 33],
+    [32, -53, 68],
+    [39, 27, 35],
+], np.int32)
+gamma = np.array([0.26495883, 0.3112096, -0.6667169], np.float32)
+beta = np.array([1.2894453, -1.4217225, -0.66915625], np.float32)
+running_mean = np.array([6.7807484, -5.7384205, 9.346782], np.float32)
+running_var = np.array([22.061222, 10.013171, 11.172245], np.float32)
+
+# The call.
+def call():
+    scale = gamma
+    shift = beta
+    mean, var = running_mean, running_var
+
+
+    def batch_norm(x, mean, var, training):
+        """All outputs of a model with the one node."""
+        inputs = ["x", "scale", "B", "input_mean", "input_var"]
+        outputs = ["y", "running_mean", "running_var"][: None if training else 1]
+        node = onnx.helper.make_node(
+            "BatchNormalization",
+            inputs,
+            outputs,
+            epsilon=0.001,
+            momentum=0.9,
+            training_mode=int(training),
+        )
+        sizes = ['N', 'C']
+
+        def value(name):
+            if name in ("x", "y"):
+                return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT32, sizes)
+            return onnx.helper.make_tensor_value_info(
+                name, onnx.TensorProto.FLOAT, sizes[1:2]
+            )
+
+        graph = onnx.helper.make_graph(
+            [node], "batch_norm", [value(name) for name in inputs], [value(name) for name in outputs]
+        )
+        opset = onnx.helper.make_opsetid("", 15)
+        version = onnx.helper.find_min_ir_version_for([opset])
+        model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=version)
+        feeds = dict(zip(inputs, (x, scale, shift, mean, var), strict=True))
+        return onnx.reference.ReferenceEvaluator(model).run(None, feeds)
+
+
+    data = x
+    y, mean, var, *batch = batch_norm(data, mean, var, training=True)
+    answer = y
+    return answer
+
+
+try:
+    answer = call()
+except Exception as error:  # whatever it raises is what is asked about
+    answer, message = None, f"{type(error).__name__}: {error}"
+
+print('onnx.reference: BN-REJECT-9 does not hold for the call.')
+print("versions:", "python", sys.version.split()[0], "numpy", np.__version__, "onnx", onnx.__version__)
+
+if answer is None:
+    print(f"expected: an error\ngot:      {message[:1000]}")
+    sys.exit(0)
+print(f"expected: an error, for the input is of format int32")
+print(f"got:      an answer of shape {tuple(answer.shape)}")
+sys.exit(1)

@@ -1,0 +1,86 @@
+"""tf.layers.unfused: BN-REJECT-8 does not hold for the call.
+
+BN-REJECT-8 (SHOULD): A momentum outside [0, 1] is rejected.
+
+Found: accepted the call (the old value weighs -0.5, the new one 1.5), and answered y of shape
+(6, 3) by the equations
+
+On bnconform 0.1.0, numpy 2.4.6, python 3.11.7, tensorflow 2.21.0, tensorflow-cpu 2.21.0,
+tf_keras 2.21.0.
+
+Case b0f24eaad4a8f2cf, divergence 165749e920ab.
+
+Exit status: 1 while this stands, 0 when it is gone, 2 where it cannot run.
+"""
+
+import os
+import sys
+
+import numpy as np
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+try:
+    import tensorflow as tf
+except ImportError as error:
+    print(f"cannot run: {error}")
+    sys.exit(2)
+
+# What goes in.
+x = np.array([
+    [3.9207058, -5.842868, 5.822578],
+    [9.664366, -3.8989608, 4.124461],
+    [6.033653, -6.348191, 7.6339173],
+    [-1.7119521, -2.274739, 8.199498],
+    [7.8860097, -13.142034, 16.897604],
+    [9.760038, 6.7658877, 8.84553],
+], np.float32)
+gamma = np.array([0.26495883, 0.3112096, -0.6667169], np.float32)
+beta = np.array([1.2894453, -1.4217225, -0.66915625], np.float32)
+running_mean = np.array([6.7807484, -5.7384205, 9.346782], np.float32)
+running_var = np.array([22.061222, 10.013171, 11.172245], np.float32)
+
+# The call.
+def call():
+    v1 = tf.compat.v1
+    v1.disable_eager_execution()
+    fed = v1.placeholder("float32")
+    data = tf.identity(fed)
+    data.set_shape((None, 3))
+    training = v1.placeholder(tf.bool, [])
+    layer = v1.layers.BatchNormalization(
+        axis=1,
+        momentum=-0.5,
+        epsilon=0.001,
+        center=True,
+        scale=True,
+        fused=False,
+    )
+    y = layer(data, training=training)
+    updates = v1.get_collection(v1.GraphKeys.UPDATE_OPS)
+    session = v1.Session()
+    session.run(v1.global_variables_initializer())
+    session.run(layer.gamma.assign(gamma.reshape(layer.gamma.shape)))
+    session.run(layer.beta.assign(beta.reshape(layer.beta.shape)))
+    session.run(layer.moving_mean.assign(running_mean.reshape(layer.moving_mean.shape)))
+    session.run(layer.moving_variance.assign(running_var.reshape(layer.moving_variance.shape)))
+    before = {fed: x, training: True}
+    answer, *_ = session.run([y, *updates], before)
+    return answer
+
+
+try:
+    answer = call()
+except Exception as error:  # whatever it raises is what is asked about
+    answer, message = None, f"{type(error).__name__}: {error}"
+
+print('tf.layers.unfused: BN-REJECT-8 does not hold for the call.')
+print("versions:", "python", sys.version.split()[0], "numpy", np.__version__, "tf", tf.__version__)
+
+if answer is None:
+    print(f"expected: an error\ngot:      {message[:1000]}")
+    sys.exit(0)
+print(f"expected: an error, for the old value weighs -0.5, the new one 1.5")
+print(f"got:      an answer of shape {tuple(answer.shape)}")
+sys.exit(1)

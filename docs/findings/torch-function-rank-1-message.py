@@ -1,0 +1,76 @@
+"""torch.functional: BN-REJECT-10 does not hold for the call.
+
+BN-REJECT-10 (SHOULD): A rejection says which argument is wrong, or what arrived.
+
+Found: says neither which argument is wrong nor what arrived: RuntimeError: running_mean should
+contain 0 elements not 3
+
+On bnconform 0.1.0, numpy 2.4.6, python 3.11.7, torch 2.13.0+cpu.
+
+Case 1ed0d208f30b14df, divergence 66d1981a4b88.
+
+Exit status: 1 while this stands, 0 when it is gone, 2 where it cannot run.
+"""
+
+import os
+import sys
+
+import numpy as np
+
+try:
+    import torch
+except ImportError as error:
+    print(f"cannot run: {error}")
+    sys.exit(2)
+
+# What goes in.
+x = np.array([3.9207058, 9.664366, 6.033653, -1.7119521, 7.8860097, 9.760038], np.float32)
+dy = np.array([
+    -0.15912911, -0.07307623, 0.038031355, 0.5744611, -0.51074076, 0.8917943,
+], np.float32)
+gamma = np.array([0.26495883, 0.3112096, -0.6667169], np.float32)
+beta = np.array([1.2894453, -1.4217225, -0.66915625], np.float32)
+running_mean = np.array([6.7807484, -5.7384205, 9.346782], np.float32)
+running_var = np.array([22.061222, 10.013171, 11.172245], np.float32)
+
+# The call.
+def call():
+    # The function writes into these.
+    mean = torch.from_numpy(running_mean).clone()
+    var = torch.from_numpy(running_var).clone()
+    weight = torch.from_numpy(gamma)
+    bias = torch.from_numpy(beta)
+
+    data = torch.from_numpy(x).requires_grad_()
+    y = torch.nn.functional.batch_norm(
+        data,
+        mean,
+        var,
+        weight,
+        bias,
+        training=True,
+        momentum=1 - 0.9,
+        eps=0.001,
+    )
+    upstream = torch.from_numpy(dy)
+    answer = torch.autograd.grad(y, data, upstream)[0]
+    return answer
+
+
+try:
+    answer = call()
+except Exception as error:  # whatever it raises is what is asked about
+    answer, message = None, f"{type(error).__name__}: {error}"
+
+print('torch.functional: BN-REJECT-10 does not hold for the call.')
+print("versions:", "python", sys.version.split()[0], "numpy", np.__version__, "torch", torch.__version__)
+
+if answer is not None:
+    print("expected: an error\ngot:      an answer")
+    sys.exit(0)
+# A message is clear that names the argument or what arrived.
+words = ('rank', 'ndim', 'dim', 'axis', 'shape', '1d', '1-d')
+clear = any(word in message.lower() for word in words)
+print(f"expected: an error about input and upstream gradient of rank 1, (6,), with features on axis 1, with one of the words {', '.join(words)}")
+print(f"got:      {message[:1000]}")
+sys.exit(0 if clear else 1)
