@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from second_order_makes import FAULTS, NUMPY_MAKES, Call, Three, library_makes
+from second_order_autodiff import library_makes
+from second_order_makes import FAULTS, NUMPY_MAKES, Call, Three
 from tables import markdown, percent
 
 from bnconform.conformance import spec

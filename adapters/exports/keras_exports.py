@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,7 +92,7 @@ def _weights(bench: Bench, scene: Scene) -> Found:
     """Epsilon and momentum are not in it: the fresh model gets them as the first did."""
     with folder() as at:
         bench.model(scene).save_weights(at / "layer.weights.h5")
-        fresh = bench.model(Scene(**(vars(scene) | {"first": None})))
+        fresh = bench.model(replace(scene, first=None))
         fresh.set_weights([weight * 0 + 7 for weight in fresh.get_weights()])
         fresh.load_weights(at / "layer.weights.h5")
         return bench.arrived(fresh, scene)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -136,7 +136,7 @@ def _layouts(bench: Bench, scene: Scene) -> Found:
     tf = bench.tf
     kernel = np.float32(2) * np.eye(scene.channels, dtype=np.float32)[None, None]
     x = np.repeat(scene.x, scene.channels, axis=-1) + np.float32(0.5)
-    wide = Scene(**(vars(scene) | {"x": x}))
+    wide = replace(scene, x=x)
     module = bench.module(wide)
 
     def infer(x: Any) -> Any:

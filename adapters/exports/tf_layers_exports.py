@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ def _layouts(bench: Bench, scene: Scene) -> Found:
     """A convolution over the last axis before a layer over axis 1, which is as long."""
     x = np.repeat(scene.x, scene.channels, axis=-1) + np.float32(0.5)
     with bench.session() as session:
-        bench.layer(Scene(**(vars(scene) | {"x": x})), switch=False, folds=True)
+        bench.layer(replace(scene, x=x), switch=False, folds=True)
         bench.start(session, scene)
         return {"y_folded": session.run("y:0", {"x:0": x})[..., :1]}
 

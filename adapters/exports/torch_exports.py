@@ -7,7 +7,7 @@ import io
 import pickle
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -92,12 +92,11 @@ def _state_dict(bench: Bench, scene: Scene) -> Found:
 
 def blank(scene: Scene) -> Scene:
     """The same settings with other numbers, none of which may stay."""
-    other = {
-        name: None if array is None else array * 0 + 7
-        for name, array in vars(scene).items()
-        if name in {"gamma", "beta", "mean", "variance"}
+    held = {name: getattr(scene, name) for name in ("gamma", "beta", "mean", "variance")}
+    other: dict[str, Any] = {
+        name: None if array is None else array * 0 + 7 for name, array in held.items()
     }
-    return Scene(**(vars(scene) | other | {"first": None}))
+    return replace(scene, first=None, **other)
 
 
 def _of_module(module: Any) -> Found:

@@ -25,6 +25,7 @@ from .requests import (
     asks,
     claims,
     cumulative,
+    half_parameters_of_float16,
     in_mode,
     of_variant,
     rounded_decay,
@@ -104,6 +105,13 @@ CONVENTIONS = (
             case=asking(epsilon=fixed),
         )
         for fixed in (1e-5, 1e-3, 1e-12, 1e-8, 1e-7, 1e-6, 1e-4, 1e-2)
+    ),
+    Alternative(
+        why=Why.INVERSE_DEVIATION_IN_FLOAT16,
+        sentence="1 / sqrt(v + epsilon) is kept in float16, where it may be infinite",
+        quantities=FORWARD_AND_GRADIENTS,
+        concerns=half_parameters_of_float16,
+        equations={"inverse_deviation": equations.inverse_deviation_in_float16},
     ),
     Alternative(
         why=Why.DECAY_SWAPPED,

@@ -37,6 +37,12 @@ def epsilon_outside_root() -> dict[str, Callable[..., Any]]:
     return {"inverse_deviation": inverse_deviation, "training_dx": training_dx}
 
 
+def inverse_deviation_in_float16(v: Numbers, epsilon: float) -> Any:
+    """r = 1 / sqrt(v + epsilon), rounded to float16: infinite where that is above 65504."""
+    r: Any = spec.inverse_deviation(v, epsilon)
+    return type(r)(r.hi.astype(np.float16))
+
+
 def unbiased_normalizes() -> dict[str, Callable[..., Any]]:
     """Normalized by v n / (n - 1), and the gradient that belongs to it."""
 

@@ -30,6 +30,8 @@ class Why(StrEnum):
     VARIANCE_ONE_PASS_UNCLAMPED = "variance.one_pass_unclamped"
     VARIANCE_ABOUT_RUNNING_MEAN = "variance.about_running_mean"
     STATISTICS_IN_HALF = "statistics.in_half"
+    INVERSE_DEVIATION_IN_FLOAT16 = "statistics.inverse_deviation_in_float16"
+    """Kept in the format of float16 parameters: infinite where v + epsilon < 65504^-2."""
     STATISTICS_OF_FIRST_SAMPLE = "statistics.of_first_sample"
     STATISTICS_OVER_ALL_CHANNELS = "statistics.over_all_channels"
     STATISTICS_WITHOUT_LAST_SAMPLE = "statistics.without_last_sample"

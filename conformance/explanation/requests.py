@@ -49,6 +49,11 @@ def half(case: Case) -> bool:
     return case.dtype in (DType.FLOAT16, DType.BFLOAT16)
 
 
+def half_parameters_of_float16(case: Case) -> bool:
+    """Parameters and state in float16, and not in float32."""
+    return case.half_parameters and case.dtype is DType.FLOAT16
+
+
 def in_mode(mode: Mode, case: Case) -> bool:
     """A case in ``mode``."""
     return case.mode is mode
@@ -62,6 +67,11 @@ def of_dtype(dtype: DType, case: Case) -> bool:
 def of_variant(kind: VariantKind, case: Case) -> bool:
     """A case of the variant ``kind``."""
     return case.variant.kind is kind
+
+
+def untransformed(case: Case) -> bool:
+    """A case in which gamma multiplies xhat itself."""
+    return case.variant.kind not in (VariantKind.RENORM, VariantKind.ADJUSTED)
 
 
 def claims(**fields: Any) -> Callable[[Conventions], Conventions]:

@@ -21,7 +21,7 @@ STRUCTURE = (
 MORE_STRUCTURE = (
     *STRUCTURE, "smaller_last_batch", "upstream", "same_inputs", "mask", "hidden",
 )  # fmt: skip
-"""With facts that two of together would too easily fit a handful of cases."""
+"""With facts any two of which would too easily fit a handful of cases together."""
 
 FACTS = (*STRUCTURE, "fill", "decay", "epsilon", "offset", "level")
 """All facts: those of the values decide whether an error shows, more than whether it is made."""
@@ -52,10 +52,9 @@ def find_scope(
 ) -> Where | None:
     """A condition that all of ``affected`` meet and none of ``others``; None if there is none.
 
+    It is in the grammar of a known divergence's ``where``: a value, a list of values, or a table
+    with ``min`` or ``max``; {} when there are no others. One fact is tried, then two together.
     ``spared`` is how many of the others may meet it nevertheless.
-
-    In the grammar of a known divergence's ``where``: a value, a list of values, or a table with
-    ``min`` or ``max``. {} when there are no others. Tries one fact, then two together.
     """
     if not others:
         return {}
@@ -102,7 +101,6 @@ def likely_scope(affected: Sequence[Facts], others: Sequence[Facts]) -> Where | 
 
 _ACCIDENT = 0.01
 """Probability up to which what all affected cases share is taken for no accident."""
-
 
 _LIMIT_COUNTS = 1.5
 """How much likelier a limit, which is set to fit, is to be met by accident than a value."""

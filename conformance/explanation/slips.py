@@ -23,6 +23,7 @@ from .requests import (
     product,
     training,
     training_samples,
+    untransformed,
     upstream_of_ones,
 )
 
@@ -75,12 +76,14 @@ SLIPS = (
         why=Why.DGAMMA_UNCENTRED,
         sentence="dgamma = sum(g x r): the mean is not subtracted",
         quantities=OF_DGAMMA,
+        concerns=untransformed,
         walk=walks.DgammaUncentred,
     ),
     Alternative(
         why=Why.DGAMMA_UNSCALED,
         sentence="dgamma = sum(g (x - mu)): without the inverse deviation",
         quantities=OF_DGAMMA,
+        concerns=untransformed,
         walk=walks.DgammaUnscaled,
     ),
     Alternative(

@@ -3,7 +3,8 @@
 A finding is a known divergence that a run came across, by the entries that there are today, or a
 cause that nobody has accepted yet.
 Its script is the one that was written for it by hand, if any, else that of the simplest case whose
-script shows the divergence; either is run by itself first.
+script shows the divergence, and which is not too long to read where another is shorter; either is
+run by itself first.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from typing import Any
 import pandas as pd
 
 from ..case import Case
-from ..engine.run_directory import write_atomically
 from ..engine.units import other_topics
 from ..expecting.expectation import Conventions
 from ..known.divergences import KnownDivergence
 from ..known.scope import labels
 from ..topic import topic_of_case
-from .checking import check_script
 from .handwritten import text_by_hand
-from .publishing import conventions_by_subject, script_texts
+from .publishing import conventions_by_subject, first_shown, script_texts
 from .rendering import NoScriptError
 
 TRIES = 8
 """Divergences of a finding whose scripts are tried, the simplest first."""
+
+LONGEST = 150
+"""Lines up to which a script is taken for its case's sake; longer ones come last."""
 
 PAGE = "README.md"
 
@@ -141,11 +143,10 @@ def _finding(
     script = out / f"{name.replace('.', '-')}.py"
     by_hand = text_by_hand(name)
     output, why = _tried(script, [by_hand]) if by_hand is not None else ("", "")
-    for each in members[:TRIES]:
-        if output:
-            break
-        output, reason = _shown(script, each, conventions[each["run"]])
-        why = why or reason
+    if not output:
+        texts, reason = _texts(members[:TRIES], conventions)
+        output, other = _tried(script, texts) if texts else ("", reason)
+        why = why or other
     if not output:
         script.unlink(missing_ok=True)
     return Finding(
@@ -158,25 +159,30 @@ def _finding(
     )
 
 
-def _shown(
-    script: Path, divergence: Mapping[str, Any], conventions: Mapping[str, Conventions]
-) -> tuple[str, str]:
-    """What ``script`` prints once it shows the divergence, or '' and why it does not."""
-    folder = divergence["run"] / "divergences" / divergence["id"]
-    try:
-        return _tried(script, script_texts(folder, divergence, conventions))
-    except NoScriptError as error:
-        return "", str(error)
+def _texts(
+    members: Sequence[Mapping[str, Any]], conventions: Mapping[Path, Mapping[str, Conventions]]
+) -> tuple[list[str], str]:
+    """The scripts of ``members`` in the order to be tried, and why there is none of the first."""
+    texts: dict[str, None] = {}
+    why = ""
+    for each in members:
+        folder = each["run"] / "divergences" / each["id"]
+        try:
+            texts |= dict.fromkeys(script_texts(folder, each, conventions[each["run"]]))
+        except NoScriptError as error:
+            why = why or str(error)
+    return sorted(texts, key=_excess), why
+
+
+def _excess(text: str) -> int:
+    """Lines by which a script is too long."""
+    return max(text.count("\n") - LONGEST, 0)
 
 
 def _tried(script: Path, texts: Iterable[str]) -> tuple[str, str]:
     """What the first of ``texts`` prints that shows the divergence, or '' and why none does."""
-    for text in texts:
-        write_atomically(script, text)
-        checked = check_script(script)
-        if checked.reproduces:
-            return checked.output.strip(), ""
-    return "", checked.sentence
+    checked = first_shown(script, texts)
+    return (checked.output.strip(), "") if checked.reproduces else ("", checked.sentence)
 
 
 def _page(findings: Sequence[Finding], manifests: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -53,17 +53,16 @@ def _numbers(array: Array) -> str:
     return f"np.array({lines}, {_dtype(array)})"
 
 
-def _nested(array: Array) -> str:
+def _nested(array: Array, room: int = _WIDTH - 24) -> str:
+    """Nested lists; ``room`` is the width of a line, the first of which begins with a name."""
     if array.ndim == 0:
         return _number(array.item(), array.dtype)
-    parts = [_nested(each) for each in array]
+    parts = [_nested(each, _WIDTH - 8) for each in array]
     joined = ", ".join(parts)
-    if array.ndim == 1 and len(joined) < _WIDTH - 24:
+    if "\n" not in joined and len(joined) < room:
         return f"[{joined}]"
     if array.ndim == 1:
         return "[\n" + textwrap.indent(textwrap.fill(joined, _WIDTH - 8), "    ") + ",\n]"
-    if "\n" not in joined and len(joined) < _WIDTH - 24:
-        return f"[{joined}]"
     return "[\n" + "".join(textwrap.indent(f"{part},\n", "    ") for part in parts) + "]"
 
 

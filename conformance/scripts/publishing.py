@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +27,7 @@ from ..dialect import (
 )
 from ..engine.run_directory import RunDirectoryError, write_atomically, write_json
 from ..expecting.expectation import Conventions
-from .checking import check_script
+from .checking import Checked, check_script
 from .rendering import NoScriptError, render_scripts
 
 FILE = "reproduce.py"
@@ -124,12 +124,22 @@ def _written(
     except NoScriptError as error:
         script.unlink(missing_ok=True)
         return published(ScriptStatus.NONE, str(error))
+    checked = first_shown(script, texts)
+    reproduces = ScriptStatus.REPRODUCES if checked.reproduces else ScriptStatus.DOES_NOT_REPRODUCE
+    return published(reproduces, checked.sentence)
+
+
+def first_shown(script: Path, texts: Iterable[str]) -> Checked:
+    """What came of the first of ``texts`` that shows its divergence, else of the last.
+
+    Each is written to ``script`` and run; the one that was run last stays there.
+    """
     for text in texts:
         write_atomically(script, text)
         checked = check_script(script)
         if checked.reproduces:
-            return published(ScriptStatus.REPRODUCES, checked.sentence)
-    return published(ScriptStatus.DOES_NOT_REPRODUCE, checked.sentence)
+            break
+    return checked
 
 
 def script_texts(

@@ -13,7 +13,6 @@ import numpy as np
 from ..case import Case, Mode
 from ..cases.fills import StepInputs, make_inputs
 from ..cases.malformed import MalformedCall, Probe, make_call
-from ..clauses import Clause, clause
 from ..contract import GRADIENTS, RUNNING_STATISTICS, Array, Parameters, Quantity
 from ..dialect import Averaging, FrozenPolicy, RunningVariance, TrainingStatistics
 from ..expecting.expectation import Conventions, Expectation, Expected
@@ -90,11 +89,6 @@ class Scene:
     def quantity(self) -> str:
         """What the script prints; the output, where a call as a whole is in question."""
         return _quantity_of(self.divergence, self.check)
-
-    @property
-    def clause(self) -> Clause:
-        """The clause that the divergence is evidence against."""
-        return clause(self.divergence["clause"])
 
     @property
     def gradient(self) -> str | None:

@@ -1,17 +1,9 @@
-"""Second derivatives as experiments: what adapters are handed, miniatures, and real frameworks.
-
-Frameworks read their environment when they are imported and Keras has one backend per process, so
-this file, run as a script, runs some experiments for one subject.
-"""
+"""Second derivatives as experiments: what adapters are handed, and miniatures."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnconform.adapters import REGISTRY
 from bnconform.adapters.second_order import request as second_order
 from bnconform.adapters.tf_fused import TfFused
 from bnconform.conformance.contract import Array, Observed, Unsupported, UnsupportedError
@@ -35,7 +26,7 @@ from bnconform.conformance.experiments.second_order import (
     scenes,
 )
 from bnconform.conformance.judging.judge_experiment import judge_experiment
-from bnconform.conformance.verdict import Cause, Conforms, Diverges
+from bnconform.conformance.verdict import Conforms
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 EVERY = pytest.mark.parametrize("experiment", SECOND_ORDER, ids=lambda each: each.name)
@@ -215,187 +206,3 @@ def test_a_transposed_answer_is_not_taken_for_a_right_one(
     mixed = {name: np.roll(array, 1, axis=0) for name, array in right.items()}
     unmoved = {name for name, array in right.items() if np.array_equal(array, mixed[name])}
     assert diverging(experiment, mixed) == set(right) - unmoved
-
-
-# Real frameworks.
-
-SOME = (
-    "second.training.float32.channels_first",
-    "second.training.float32.features_last",
-    "second.training.float64.without_gamma",
-    "second.training.float64.offset",
-    "second.inference.float32.features_last",
-    "forward_over_reverse.training.float32.channels_first",
-    "forward_over_reverse.inference.float64.channels_first",
-    "reverse_over_forward.training.float32.features_last",
-    "reverse_over_forward.inference.float32.features_last",
-    "vectorized_reverse.training.float32.channels_first",
-    "vectorized_reverse.training.float64.without_gamma",
-    "vectorized_reverse.inference.float32.features_last",
-)
-"""Enough to see that an adapter asks what it must; a campaign runs all of them."""
-
-SUBJECTS = tuple(
-    name
-    for name in REGISTRY
-    if name.split(".")[0] in ("equinox", "flax", "haiku", "keras", "tf", "torch")
-)
-MOMENTS = ("tf.nn", "tf.layers.unfused", "keras.tensorflow")
-"""Their variance is tf.nn.moments', which stops the gradient at the mean."""
-TANGENTS = ("torch.functional", "torch.module")
-"""Their tangents take the batch's saved statistics as constants when they are differentiated, and
-so do their gradients by the weight under torch.func.vmap."""
-IN_FLOAT32 = ("keras.torch", "keras.jax")
-"""Their float64 is float32's precision."""
-
-
-def wrong_of(subject: str, experiment: str) -> set[str]:
-    """What is known to diverge."""
-    if subject in IN_FLOAT32 and ".float64." in experiment:
-        return set(EXPERIMENTS[experiment].clauses)
-    if subject in MOMENTS and ".training." in experiment:
-        return set(EXPERIMENTS[experiment].clauses) & {"by_x", "dx_tangent"}
-    if subject in TANGENTS and experiment.startswith(f"{REVERSE_OVER_FORWARD}training."):
-        return {"by_x"}
-    vectorized = experiment.startswith(f"{VECTORIZED_REVERSE}training.")
-    if subject in TANGENTS and vectorized and "gamma" in EXPERIMENTS[experiment].arrays:
-        return {"by_x"}
-    return set()
-
-
-@pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
-    """What a subject observes and how often it vectorizes, by experiment; run once."""
-    kept: dict[str, Any] = {}
-
-    def of(subject: str) -> Any:
-        if subject not in kept:
-            file = tmp_path_factory.mktemp("second") / "answers.pickle"
-            environment = os.environ | _class_of(subject).environment
-            command = [sys.executable, __file__, subject, str(file)]
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr
-            kept[subject] = pickle.loads(file.read_bytes())  # noqa: S301 -- written by this file
-        return kept[subject]
-
-    return of
-
-
-@pytest.fixture(scope="session")
-def answers(runs: Callable[[str], Any]) -> Callable[[str], Mapping[str, Any]]:
-    """What a subject observes, by experiment."""
-
-    def of(subject: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = runs(subject)[0]
-        return found
-
-    return of
-
-
-@pytest.mark.parametrize("subject", SUBJECTS)
-def test_a_framework_differentiates_twice_as_it_is_known_to(
-    subject: str, answers: Callable[[str], Mapping[str, Any]]
-) -> None:
-    """Right within every bound, but where conformance/known says that it is not."""
-    wrong = {}
-    for name, arrays in answers(subject).items():
-        if not isinstance(arrays, str):
-            wrong[name] = diverging(EXPERIMENTS[name], arrays)
-    assert wrong
-    assert wrong == {name: wrong_of(subject, name) for name in wrong}
-
-
-@pytest.mark.parametrize("subject", SUBJECTS)
-def test_a_gradient_is_vectorized_where_that_is_asked_for_and_nowhere_else(
-    subject: str, runs: Callable[[str], Any]
-) -> None:
-    """By the framework's own map: an adapter that went round it would find nothing wrong."""
-    _, calls = runs(subject)
-    mapped = set()
-    for mode in (".training.", ".inference."):
-        of_mode = {name: times for name, times in calls.items() if mode in name}
-        # Not 0 everywhere: Equinox's layer is itself called under a map.
-        mapped |= {name for name, times in of_mode.items() if times > min(of_mode.values())}
-    assert mapped == {name for name in calls if name.startswith(VECTORIZED_REVERSE)}
-    assert mapped
-
-
-@pytest.mark.parametrize("subject", ["tf.fused", "tf.layers.fused"])
-def test_the_fused_operation_has_no_float64(
-    subject: str, answers: Callable[[str], Mapping[str, Any]]
-) -> None:
-    """Said, and not computed in another format."""
-    found = answers(subject)
-    refused = {name for name, arrays in found.items() if isinstance(arrays, str)}
-    assert refused == {name for name in found if ".float64." in name}
-    assert refused
-
-
-@pytest.mark.parametrize("subject", MOMENTS)
-def test_a_variance_about_a_stopped_mean_is_wrong_by_more_than_rounding(
-    subject: str, answers: Callable[[str], Mapping[str, Any]]
-) -> None:
-    """A thousand bounds off in float32: nobody could take it for rounding."""
-    name = "second.training.float32.channels_first"
-    observed = Observed(arrays=answers(subject)[name], seconds=0.0, output="")
-    (found,) = (
-        each.verdict
-        for each in judge_experiment(EXPERIMENTS[name], observed)
-        if each.quantity == "by_x"
-    )
-    assert isinstance(found, Diverges)
-    assert found.cause is Cause.BEYOND_BOUND
-    assert found.measure is not None
-    assert found.measure.ratio > 1000
-
-
-def _class_of(subject: str) -> Any:
-    module, _, name = REGISTRY[subject].partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-MAPS = {
-    "jax": "vmap",
-    "tensorflow.python.ops.parallel_for.control_flow_ops": "pfor",
-    "torch.func": "vmap",
-}
-"""Module -> the function by which a framework vectorizes."""
-
-
-def _watched(calls: list[str]) -> None:
-    """From now on, a framework that was imported notes each time that it vectorizes."""
-    for module, name in MAPS.items():
-        if module.partition(".")[0] in sys.modules:
-            holder = importlib.import_module(module)
-            setattr(holder, name, _noting(getattr(holder, name), calls))
-
-
-def _noting(function: Any, calls: list[str]) -> Any:
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        calls.append(function.__name__)
-        return function(*args, **kwargs)
-
-    return noted
-
-
-def _main(subject: str, file: Path) -> None:
-    adapter = _class_of(subject)()
-    found: dict[str, Any] = {}
-    times: dict[str, int] = {}
-    calls: list[str] = []
-    _watched(calls)
-    for name in SOME:
-        if name in adapter.capabilities.experiments:
-            before = len(calls)
-            try:
-                found[name] = adapter.observe(name, EXPERIMENTS[name].arrays)
-                times[name] = len(calls) - before
-            except UnsupportedError as error:
-                found[name] = str(error)
-    file.write_bytes(pickle.dumps((found, times)))
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1], Path(sys.argv[2]))

@@ -72,6 +72,14 @@ class HalfSums(Right):
         return summed.astype(g.dtype)
 
 
+class KeptInFloat16(Right):
+    """An inverse deviation in the format of float16 parameters, where it may be infinite."""
+
+    def inverse_deviation(self, v: Array) -> Array:
+        r = super().inverse_deviation(v)
+        return r.astype(self.case.parameter_format.numpy).astype(v.dtype)
+
+
 class MeanOff(Right):
     """A mean that is 1 % too large."""
 

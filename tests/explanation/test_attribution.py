@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bnconform.adapters.miniatures.right import Right
+from bnconform.conformance.case import Fill, FillKind
 from bnconform.conformance.contract import Quantity
 from bnconform.conformance.explanation.attribution import attribute
 from bnconform.conformance.explanation.explanation import Explanation
 from bnconform.conformance.explanation.findings import Findings
 from bnconform.conformance.explanation.forms import OF_NOTHING, of_form
 from bnconform.conformance.explanation.names import Kind, Stage, Why
+from bnconform.conformance.formats import DType
+from bnconform.conformance.variant import PLAIN
 from bnconform.conformance.verdict import Cause, Diverges
 
 from . import planted
@@ -51,6 +56,23 @@ def test_an_alternative_about_some_formats_says_which() -> None:
     first, *others = attribute(planted.HalfSums, planted.witnesses(planted.HalfSums))
     assert (first.kind, first.name) == (Kind.CONVENTION, Why.SUMS_IN_HALF)
     assert first.where == {"dtype": ["bfloat16", "float16"]}
+    assert rows_of(first) >= 19 * sum(map(rows_of, others))
+
+
+def test_an_infinite_inverse_deviation_is_no_matter_of_the_variance() -> None:
+    """Where it overflows the format of the parameters, the NaN of constant channels comes of it."""
+    cases = [
+        replace(case, dtype=DType.FLOAT16, half_parameters=True, epsilon=epsilon, fill=fill)
+        for case in planted.some_cases()
+        if case.dtype is DType.FLOAT32 and case.variant == PLAIN and case.smallest_count > 1
+        for epsilon in (1e-12, 1e-3)
+        for fill in (Fill(kind=FillKind.CONSTANT, seed=1), Fill(kind=FillKind.NORMAL, seed=1))
+    ]
+    witnesses = planted.witnesses(planted.KeptInFloat16, cases)
+    causes = [judgement.verdict for each in witnesses for judgement in each.judgements]
+    assert any(isinstance(v, Diverges) and v.cause is Cause.NOT_FINITE for v in causes)
+    first, *others = attribute(planted.KeptInFloat16, witnesses)
+    assert (first.kind, first.name) == (Kind.CONVENTION, Why.INVERSE_DEVIATION_IN_FLOAT16)
     assert rows_of(first) >= 19 * sum(map(rows_of, others))
 
 

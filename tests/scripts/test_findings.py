@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from bnconform.cli.app import app
 from bnconform.conformance.known.divergences import parse_known
-from bnconform.conformance.scripts import publish_scripts
+from bnconform.conformance.scripts import findings, publish_scripts, render_scripts
 from bnconform.conformance.scripts.findings import write_findings
+from bnconform.conformance.scripts.publishing import conventions_by_subject
 
-from .by_hand import bundle
+from .by_hand import bundle, plain_case
 from .test_publishing import run_of
 
 ENTRY = (
@@ -67,6 +68,32 @@ def test_every_finding_is_told_once_with_a_script_that_was_run(run: Path, tmp_pa
     script = run / "divergences" / "bb" / "reproduce.py"
     assert (tmp_path / "out" / "planted.py").read_text() == script.read_text()
     assert "expected" in known.output
+
+
+def test_a_script_that_is_too_long_is_left_for_a_shorter_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The simplest case may have the longest arrays; without a shorter script its own must do."""
+    pytest.importorskip("torch")
+    simple, large = plain_case(shape=(4, 3), last_batch=4, steps=1), plain_case(steps=1)
+    members = {
+        "aa": bundle("torch.functional", large, simplicity=[1, 1, 1, ""], shift=0.5),
+        "bb": bundle("torch.functional", simple, simplicity=[2, 1, 1, ""], shift=0.5),
+    }
+    made = run_of(tmp_path, **members)
+    (long,), (short,) = (
+        render_scripts(each.divergence, each.arrays, each.conventions) for each in members.values()
+    )
+    assert short.count("\n") < long.count("\n")
+    found = [json.loads(path.read_text()) for path in made.glob("divergences/*/divergence.json")]
+    ordered = sorted((each | {"run": made} for each in found), key=lambda each: each["simplicity"])
+    conventions = {made: conventions_by_subject(made)}
+    monkeypatch.setattr(findings, "LONGEST", short.count("\n"))
+    texts, _ = findings._texts(ordered, conventions)  # noqa: SLF001 -- running them takes long
+    assert [text.count("\n") for text in texts] == sorted(text.count("\n") for text in texts)
+    monkeypatch.setattr(findings, "LONGEST", long.count("\n"))
+    texts, _ = findings._texts(ordered, conventions)  # noqa: SLF001
+    assert [text.count("\n") for text in texts] == [long.count("\n"), short.count("\n")]
 
 
 def test_the_page_reads_from_what_is_new_to_what_is_known(run: Path, tmp_path: Path) -> None:
