@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bounds import Float64, Moments, Statistics
+import numpy as np
+
+from ..bounds import Float64, Moments, Precision, Statistics
 from ..bounds_variants import Scale
 from .expectation import Number
 
@@ -28,6 +30,11 @@ class Batch:
     def total(self) -> Float64 | None:
         """W, or None where means divide by n."""
         return None if isinstance(self.count, int) else self.count
+
+    def variance_is_noise(self, p: Precision) -> np.ndarray:
+        """Where its bound exceeds both the variance and the rounding noise of its squares."""
+        s, m = self.s, self.m
+        return np.asarray((s.e_v >= s.v) & (s.e_v > p.u * m.mean_square_x) & (s.e_v > p.eta))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ under one set of conventions. What a variant changes is in ``expecter_variants.p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import bounds, bounds_variants, spec
-from ..bounds import Float64, Moments, Precision, Statistics, Upstream
+from ..bounds import Float64, Statistics, Upstream
 from ..case import Mode
 from ..cases.fills import Inputs, StepInputs
 from ..contract import Parameters, Quantity
 from ..dialect import FrozenPolicy, HalfGradient, HalfOutput, TrainingStatistics, VarianceAlgorithm
 from ..formats import FORMATS, Format
+from ..numbers.blocks import by_element
 from ..numbers.doubledouble import DoubleDouble
 from .batch import Batch, Transform
 from .expectation import (
@@ -59,7 +61,7 @@ class Expecter:
         self.wide = (*(1 for _ in self.axes), *self.per_channel)
         self.precision = conventions.precision(case)
         self.parameters = case.parameter_format
-        self.gamma, self.beta = self.widen(parameters.gamma), self.widen(parameters.beta)
+        self.gamma, self.beta = map(self.widen, (parameters.gamma, parameters.beta))
         self.gamma64 = np.ones(self.wide) if self.gamma is None else self.gamma.hi
         self.beta64 = np.zeros(self.wide) if self.beta is None else self.beta.hi
         self.zero = np.zeros(self.wide)
@@ -112,8 +114,6 @@ class Expecter:
         e_dx = bounds.inference_dx_error(g.hi, self.gamma64, s, self.epsilon, p)
         return self.call(x, g, xhat, (dx, e_dx), s, up, n)
 
-    # Calls that normalize by the batch.
-
     def taken(self, inputs: StepInputs) -> Batch:
         """:meth:`batch` of the call at hand, computed once."""
         if self._taken is None or self._taken[0] is not inputs:
@@ -155,7 +155,7 @@ class Expecter:
         else:
             found = self.transformed_call(b, r, xhat, transform)
         found[Quantity.BATCH_MEAN] = self.statistic(b.mu, b.s.delta, self.no, self.accumulation)
-        noise = _variance_is_noise(b.s, b.m, self.precision)
+        noise = b.variance_is_noise(self.precision)
         found[Quantity.BATCH_VAR] = self.statistic(b.v, b.s.e_v, noise, self.accumulation)
         return found
 
@@ -171,9 +171,8 @@ class Expecter:
         p, epsilon = self.precision, self.epsilon
         up = bounds.upstream(b.x.hi, g.hi, self.axes, b.m.n, b.s, p, b.total)
         dx = self.through_batch(b, g, r, xhat)
-        e_dx = bounds.training_dx_error(
-            b.x.hi, g.hi, self.gamma64, b.m, up, b.s, epsilon, p, self.share()
-        )
+        rest = (self.gamma64, b.m, up, b.s, epsilon, p, self.share())
+        e_dx = self.by_element(bounds.training_dx_error, b.x.hi, g.hi, rest)
         if self.conventions.half_gradient is HalfGradient.BY_TERM:
             e_dx = e_dx + bounds.by_term_dx_error(
                 b.x.hi, g.hi, self.gamma64, up, b.s, epsilon, p, FORMATS[self.case.dtype]
@@ -241,8 +240,6 @@ class Expecter:
             )
         return self.call(b.x, b.g, xhat, (dx, e_dx), s, up, b.m.n)
 
-    # What every call has.
-
     def call(
         self,
         x: Number,
@@ -256,13 +253,20 @@ class Expecter:
         """y and the gradients of one call, with the statistics ``s`` it normalized by."""
         epsilon, p, unknown = self.epsilon, self.precision, self.unknown(s)
         y = self.equations.scale_and_shift(xhat, self.gamma, self.beta)
-        e_y = bounds.output_error(x.hi, y.hi, self.gamma64, self.beta64, s, epsilon, p)
+        rest = (self.gamma64, self.beta64, s, epsilon, p)
+        e_y = self.by_element(bounds.output_error, x.hi, y.hi, rest)
         e_dgamma = bounds.dgamma_error(up, count, s, epsilon, p)
         found = {
             Quantity.Y: self.image(y, e_y, unknown, self.y_format()),
             Quantity.DX: self.image(*dx, unknown, FORMATS[self.case.dtype]),
         }
         return found | self.affine_gradients(g, xhat, e_dgamma, unknown)
+
+    def by_element(
+        self, error: Callable[..., Float64], one: Float64, other: Float64, rest: tuple[Any, ...]
+    ) -> Float64:
+        """``error(one, other, *rest)`` of two images, where the rest is of channels or cases."""
+        return by_element(lambda a, b: error(a, b, *rest), one, other, axes=self.axes)
 
     def unknown(self, s: Statistics) -> np.ndarray:
         """Where the bound of the variance says nothing about r.
@@ -392,8 +396,3 @@ class Expecter:
             error == 0, 0.0, bounds.rounded(error, value.hi, output, self.accumulation)
         )
         return expectation(value, bound, vacuous, output).reshape(*self.per_channel)
-
-
-def _variance_is_noise(s: Statistics, m: Moments, p: Precision) -> np.ndarray:
-    """Where the bound exceeds both the variance and the rounding noise of its squares."""
-    return np.asarray((s.e_v >= s.v) & (s.e_v > p.u * m.mean_square_x) & (s.e_v > p.eta))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -73,6 +73,12 @@ class WeightedExpecter(Expecter):
         """The weights: gradients through the statistics divide by W."""
         return self.weights
 
+    def by_element(
+        self, error: Callable[..., Float64], one: Float64, other: Float64, rest: tuple[Any, ...]
+    ) -> Float64:
+        """At once: weights differ from position to position."""
+        return error(one, other, *rest)
+
     def through_batch(self, b: Batch, g: Number, r: Number, xhat: Number) -> Number:
         """dx by the weighted equation."""
         del b
@@ -86,6 +92,8 @@ class WeightedExpecter(Expecter):
         It takes part in the sums of the gradients of its channel, if only times 0.
         """
         found = super().by_batch(inputs)
+        if inputs.x.size == 0:
+            return found
         hidden = ~np.isfinite(inputs.x) & (self.weights == 0)
         if not hidden.any():
             return found

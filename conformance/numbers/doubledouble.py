@@ -15,12 +15,15 @@ their low part to underflow; the case space keeps within that. Infinities and Na
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from .blocks import LARGE, blocks
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 _SPLITTER = 2.0**27 + 1.0
@@ -206,6 +209,32 @@ def _lift(value: Any) -> DoubleDouble:
     return value if isinstance(value, DoubleDouble) else DoubleDouble(value)
 
 
+def _in_blocks(
+    operation: Callable[[DoubleDouble, DoubleDouble], DoubleDouble],
+) -> Callable[[DoubleDouble, DoubleDouble], DoubleDouble]:
+    """``operation``, block by block where arrays are large."""
+
+    @functools.wraps(operation)
+    def wrapped(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
+        if max(a.hi.size, b.hi.size) < LARGE:
+            return operation(a, b)
+        shape = np.broadcast_shapes(a.hi.shape, b.hi.shape)
+        hi, lo = np.empty(shape), np.empty(shape)
+        for where in blocks(shape, range(len(shape))):
+            found = operation(_part(a, shape, where), _part(b, shape, where))
+            hi[where], lo[where] = found.hi, found.lo
+        return _pair(hi, lo)
+
+    return wrapped
+
+
+def _part(a: DoubleDouble, shape: tuple[int, ...], where: tuple[slice, ...]) -> DoubleDouble:
+    """What ``a``, broadcast to ``shape``, holds at ``where``."""
+    hi, lo = (np.broadcast_to(each, shape)[where] for each in (a.hi, a.lo))
+    return _pair(hi, lo, plain=a.plain)
+
+
+@_in_blocks
 def _add(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     s, e = two_sum(a.hi, b.hi)
     if a.plain and b.plain:
@@ -217,6 +246,7 @@ def _add(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     return _pair(*_quick_two_sum(s, e + f))
 
 
+@_in_blocks
 def _subtract(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     return _add(a, _negative(b))
 
@@ -225,6 +255,7 @@ def _negative(a: DoubleDouble) -> DoubleDouble:
     return _pair(-a.hi, a.lo if a.plain else -a.lo, plain=a.plain)
 
 
+@_in_blocks
 def _multiply(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
     p, e = _product_of_halves(a.hi, b.hi, _halves_of(a), _halves_of(b))
     if not a.plain:
