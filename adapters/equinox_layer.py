@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bnconform.adapters.caches import jax_caches
 from bnconform.adapters.exports import jax_exports, jax_layers
 from bnconform.adapters.second_order import jax_second
 from bnconform.adapters.second_order import request as second_order
@@ -83,7 +84,7 @@ class _Equinox:
 
     mode: ClassVar[str]
     framework: ClassVar[str] = "equinox"
-    environment: ClassVar[dict[str, str]] = {"JAX_ENABLE_X64": "1"}
+    environment: ClassVar[dict[str, str]] = {"JAX_ENABLE_X64": "1"} | jax_caches()
     capabilities: ClassVar[Capabilities] = Capabilities(
         dtypes=frozenset(DType),
         ranks=frozenset({2, 3, 4, 5}),

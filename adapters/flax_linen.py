@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bnconform.adapters.caches import jax_caches
 from bnconform.adapters.exports import jax_exports, jax_layers
 from bnconform.adapters.second_order import jax_second
 from bnconform.adapters.second_order import request as second_order
@@ -54,7 +55,7 @@ class FlaxLinen:
 
     name: ClassVar[str] = "flax.linen"
     framework: ClassVar[str] = "flax"
-    environment: ClassVar[dict[str, str]] = {"JAX_ENABLE_X64": "1"}
+    environment: ClassVar[dict[str, str]] = {"JAX_ENABLE_X64": "1"} | jax_caches()
     dialect: ClassVar[Dialect] = Dialect(
         momentum=Claim(MomentumSense.DECAY, _DOCS + ": momentum is a 'decay rate'"),
         default_momentum=Claim(0.99, _DOCS),

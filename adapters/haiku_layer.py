@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bnconform.adapters.caches import jax_caches
 from bnconform.adapters.exports import jax_exports, jax_layers
 from bnconform.adapters.second_order import jax_second
 from bnconform.adapters.second_order import request as second_order
@@ -56,7 +57,7 @@ class HaikuBatchNorm:
 
     name: ClassVar[str] = "haiku.batchnorm"
     framework: ClassVar[str] = "dm-haiku"
-    environment: ClassVar[dict[str, str]] = {"JAX_ENABLE_X64": "1"}
+    environment: ClassVar[dict[str, str]] = {"JAX_ENABLE_X64": "1"} | jax_caches()
     dialect: ClassVar[Dialect] = Dialect(
         momentum=Claim(MomentumSense.DECAY, _AVERAGE + ": 'close to 1 result in slow decay'"),
         default_momentum=Claim(None, _DOCS + ": decay_rate has no default"),

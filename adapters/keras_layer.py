@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from bnconform.adapters import keras_experiments
+from bnconform.adapters.caches import jax_caches
 from bnconform.adapters.exports import keras_exports
 from bnconform.adapters.second_order import keras_second
 from bnconform.adapters.second_order import request as second_order
@@ -245,7 +246,10 @@ class KerasJax(_Keras):
 
     name: ClassVar[str] = "keras.jax"
     backend: ClassVar[str] = "jax"
-    environment: ClassVar[dict[str, str]] = {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1"}
+    environment: ClassVar[dict[str, str]] = {
+        "KERAS_BACKEND": "jax",
+        "JAX_ENABLE_X64": "1",
+    } | jax_caches()
     capabilities: ClassVar[Capabilities] = replace(
         _CAPABILITIES,
         # Values and scalars are arguments of a compiled step; no constructor and no assignment
