@@ -41,14 +41,30 @@ _own = _Own()
 
 def raw(name: str, count: int) -> npt.NDArray[np.uint64]:
     """The first ``count`` 64-bit words of the stream called ``name``."""
-    state = _prepared.get(name) or states([name])[0]
-    _own.bits.state = {
-        "bit_generator": "PCG64",
-        "state": {"state": state[0], "inc": state[1]},
-        "has_uint32": 0,
-        "uinteger": 0,
-    }
-    return _own.bits.random_raw(count)
+    return stacked([name], count).reshape(count)
+
+
+def stacked(names: Sequence[str], count: int) -> npt.NDArray[np.uint64]:
+    """:func:`raw` of every name, of shape (names, count)."""
+    words = np.empty((len(names), count), np.uint64)
+    bits = _own.bits
+    for row, (state, increment) in enumerate(_begin(names)):
+        bits.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": state, "inc": increment},
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        words[row] = bits.random_raw(count)
+    return words
+
+
+def _begin(names: Sequence[str]) -> list[State]:
+    """:func:`states`, those that are prepared as they are."""
+    try:
+        return [_prepared[name] for name in names]
+    except KeyError:
+        return states(names)
 
 
 @contextmanager
@@ -75,46 +91,48 @@ def states(names: Sequence[str]) -> list[State]:
     """The states of ``PCG64(seed(name))`` for each name."""
     digests = b"".join(map(_digest, names))
     # A seed counts as its 32-bit words, the lowest first.
-    seeds = np.frombuffer(digests, ">u4").reshape(len(names), _POOL)[:, ::-1]
-    pool = _mixed([np.ascontiguousarray(word) for word in seeds.T.astype(np.uint32)])
-    words = np.stack(_generated(pool, 2 * _POOL), axis=1).tolist()
-    return [_begun(row) for row in words]
+    seeds = np.frombuffer(digests, ">u4").reshape(len(names), _POOL).T[::-1].astype(np.uint32)
+    words = _generated(_mixed(seeds)).astype(np.uint64)
+    halves = words[::2] | words[1::2] << np.uint64(32)
+    return [_begun(*four) for four in halves.T.tolist()]
 
 
-def _begun(words: list[int]) -> State:
-    """PCG64 after being given eight words, the high halves of its two numbers first."""
-    first, second, third, fourth = (words[k] | words[k + 1] << 32 for k in range(0, 8, 2))
+def _begun(first: int, second: int, third: int, fourth: int) -> State:
+    """PCG64 after being given the halves of its two numbers, the high ones first."""
     increment = ((third << 64 | fourth) << 1 | 1) & _ALL
     start = increment + (first << 64 | second)
     return (start * _MULTIPLIER + increment) & _ALL, increment
 
 
-def _mixed(words: list[Words]) -> list[Words]:
-    """Every word of the pool depends on every word of the seed."""
-    constants = _constants(0x43B0D7E5, 0x931E8875)
-    pool = [_hashed(word, constants) for word in words]
+def _mixed(seeds: Words) -> Words:
+    """Pools whose every word depends on every word of the seed; both are (words, names)."""
+    pool = _hashed(seeds, _MIXING[: _POOL + 1])
     for source in range(_POOL):
-        for target in range(_POOL):
-            if source != target:
-                added = _hashed(pool[source], constants)
-                mixed = np.uint32(0xCA01F9DD) * pool[target] - np.uint32(0x4973F715) * added
-                pool[target] = mixed ^ (mixed >> np.uint32(16))
+        # The three others take in this one, each with constants of its own.
+        first = _POOL + source * (_POOL - 1)
+        others = [word for word in range(_POOL) if word != source]
+        added = _hashed(pool[source], _MIXING[first : first + _POOL])
+        mixed = np.uint32(0xCA01F9DD) * pool[others] - np.uint32(0x4973F715) * added
+        pool[others] = mixed ^ (mixed >> np.uint32(16))
     return pool
 
 
-def _generated(pool: list[Words], count: int) -> list[Words]:
-    constants = _constants(0x8B51F9DD, 0x58F38DED)
-    return [_hashed(pool[k % _POOL], constants) for k in range(count)]
+def _generated(pool: Words) -> Words:
+    """Eight words of each pool, (8, names)."""
+    return _hashed(np.concatenate([pool, pool]), _GENERATING)
 
 
-def _hashed(words: Words, constants: Iterator[np.uint32]) -> Words:
-    words = (words ^ next(constants)) * next(constants)
+def _hashed(words: Words, constants: Words) -> Words:
+    """One row for each of ``constants`` but the last: a hash takes its own and the next one."""
+    words = (words ^ constants[:-1]) * constants[1:]
     return words ^ (words >> np.uint32(16))
 
 
-def _constants(first: int, factor: int) -> Iterator[np.uint32]:
-    """Two for each hash: the constant before and after it is multiplied."""
-    while True:
-        yield np.uint32(first)
-        first = first * factor & 0xFFFFFFFF
-        yield np.uint32(first)
+def _constants(first: int, factor: int, hashes: int) -> Words:
+    """What so many hashes take in a row, (hashes + 1, 1)."""
+    powers = [first * pow(factor, k, 2**32) % 2**32 for k in range(hashes + 1)]
+    return np.array(powers, np.uint32)[:, None]
+
+
+_MIXING = _constants(0x43B0D7E5, 0x931E8875, _POOL * _POOL)
+_GENERATING = _constants(0x8B51F9DD, 0x58F38DED, 2 * _POOL)
