@@ -25,6 +25,11 @@ REGISTRY: dict[str, str] = {
     "onnx.runtime.opset7": "bnconform.adapters.onnx_runtime:OnnxRuntimeOpset7",
     "onnx.reference": "bnconform.adapters.onnx_reference:OnnxReference",
     "onnx.reference.opset9": "bnconform.adapters.onnx_reference:OnnxReferenceOpset9",
+    "torch.cuda": "bnconform.adapters.torch_cudnn:TorchCuda",
+    "torch.cudnn": "bnconform.adapters.torch_cudnn:TorchCudnn",
+    "cudnn.frontend": "bnconform.adapters.cudnn_frontend:CudnnFrontend",
     "gpu.triton": "bnconform.adapters.gpu_kernel.adapter:TritonKernel",
+    "gpu.cuda": "bnconform.adapters.gpu_kernel.cuda_adapter:CudaKernel",
+    "gpu.cuda.emulated": "bnconform.adapters.gpu_kernel.cuda_adapter:CudaKernelEmulated",
 }
 """Subject name -> ``module:Class`` of its adapter."""

@@ -41,7 +41,7 @@ class TritonKernel:
         default_epsilon=Claim(None, _SOURCE),
         epsilon_floor=Claim(0.0, _SOURCE),
         running_variance=Claim(RunningVariance.BIASED, _SOURCE),
-        variance=Claim(VarianceAlgorithm.TWO_PASS, _SOURCE),
+        variance=Claim(VarianceAlgorithm.WELFORD, _SOURCE),
         single_value=Claim(Policy.COMPUTES, _SOURCE),
         empty_batch=Claim(Policy.REJECTS, _SOURCE),
         frozen=Claim(FrozenPolicy.NONE, _SOURCE),

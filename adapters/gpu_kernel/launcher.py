@@ -2,10 +2,12 @@
 
 What it promises, for x with one feature axis and n values per channel:
 
-- *training* normalizes by the batch: mean, then the biased variance sum (x - mean)^2 / n in a
-  second pass. ``decay`` weighs the old value, running <- decay running + (1 - decay) batch, in
-  place, and the variance that enters is the biased one. Otherwise the running statistics are used
-  and left alone. There is no other mode, no cumulative average, no default and no floor of epsilon;
+- *training* normalizes by the batch: the mean sum x / n, then the biased variance
+  sum (x - mean)^2 / n; of channels too large for one program, each part has its own mean and sum
+  of squares about it, merged by Chan's formula. ``decay`` weighs the old value,
+  running <- decay running + (1 - decay) batch, in place, and the variance that enters is the biased
+  one. Otherwise the running statistics are used and left alone. There is no other mode, no
+  cumulative average, no default and no floor of epsilon;
 - one value per channel is normalized like any other count; none raises ValueError in training;
 - float16 and bfloat16 input takes float32 parameters and statistics, float32 and float64 their
   own; y and dx have the input's format;
@@ -18,24 +20,28 @@ What it promises, for x with one feature axis and n values per channel:
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import torch
 import triton
 from torch import Tensor
 
-from .batch_norm_triton import backward_kernel, forward_kernel
+from . import batch_norm_backward_triton as backward_kernels
+from . import batch_norm_triton as forward_kernels
 from .reference import Forward, Gradients
+from .tiling import Budget, Tiling, make_tiling, merge_blocks, power_of_two
 
-# On a GPU, 4096 values on 8 warps are 16 a thread for each array in flight: registers hold them.
-# In the interpreter a small tile makes small inputs take several blocks in both directions.
-_TILE = 256 if triton.knobs.runtime.interpret else 4096
-_LARGEST_BLOCK_C = 32
-_OPTIONS = {
-    "num_warps": 8,
-    # Every operation rounds, as in the interpreter; what takes time is memory, not arithmetic.
-    "enable_fp_fusion": False,
-}
+Sizes: TypeAlias = tuple[int, int, int]
+Strides: TypeAlias = tuple[int, int, int]
+
+_INTERPRETED = triton.knobs.runtime.interpret
+_FORWARD = Budget(elements=8192, whole=32768)
+"""On a GPU, 32 values a thread, of which a tile of one channel has at most 1024."""
+_ELEMENTWISE = Budget(elements=8192, whole=8192)
+"""By given statistics a channel need not be in one place."""
+_BACKWARD = Budget(elements=4096, whole=16384)
+"""Half of that, because a thread holds values of x and of dy."""
 _LARGEST_COUNT = 2**30
 
 COMPUTE_DTYPES = {
@@ -75,25 +81,23 @@ def forward(
         _check_training(x, _count(slab), decay)
     y = torch.empty_like(slab)
     mean, var, r = (torch.empty_like(running_mean) for _ in range(3))
-    grid, tile = _tiling(slab)
-    forward_kernel[grid](
-        slab,
-        y,
-        *parameters,
-        mean,
-        var,
-        r,
-        *slab.stride(),
-        *y.stride(),
-        channels,
-        slab.shape[2],
-        _count(slab),
-        epsilon,
-        0.0 if decay is None else decay,
-        TRAINING=training,
-        **tile,
-    )
-    return Forward(y=y.reshape(x.shape), mean=mean, var=var, r=r)
+    saved = Forward(y=y.reshape(x.shape), mean=mean, var=var, r=r)
+    sizes, (x_strides, y_strides) = _sizes(slab, y)
+    tiling, options = _plan(slab, sizes, _FORWARD if training else _ELEMENTWISE)
+    rate = 0.0 if decay is None else decay
+    if training and tiling.tiles == 1:
+        forward_kernels.forward_kernel[_grid(tiling, channels)](
+            slab, y, *parameters, mean, var, r, *x_strides, *y_strides, *sizes, epsilon, rate,
+            **options,
+        )  # fmt: skip
+        return saved
+    if training:
+        _batch_statistics(slab, x_strides, sizes, (*parameters[2:], mean, var), rate, tiling)
+    forward_kernels.normalize_kernel[_grid(tiling, channels)](
+        slab, y, *parameters, mean, var, r, *x_strides, *y_strides, *sizes, epsilon,
+        TRAINING=training, **options,
+    )  # fmt: skip
+    return saved
 
 
 def backward(
@@ -120,26 +124,66 @@ def backward(
     _check_parameters((gamma, saved.mean, saved.r), channels, COMPUTE_DTYPES[x.dtype])
     dx = torch.empty_like(slab)
     dgamma, dbeta = torch.empty_like(saved.mean), torch.empty_like(saved.mean)
-    grid, tile = _tiling(slab)
-    backward_kernel[grid](
-        slab,
-        upstream,
-        dx,
-        gamma,
-        saved.mean,
-        saved.r,
-        dgamma,
-        dbeta,
-        *slab.stride(),
-        *upstream.stride(),
-        *dx.stride(),
-        channels,
-        slab.shape[2],
-        _count(slab),
-        TRAINING=training,
-        **tile,
-    )
+    sizes, strides = _sizes(slab, upstream, dx)
+    tiling, options = _plan(slab, sizes, _BACKWARD)
+    statistics = (saved.mean, saved.r)
+    kernel = backward_kernels.backward_kernel
+    if tiling.tiles != 1:
+        kernel = backward_kernels.input_gradient_kernel
+        _parameter_gradients(
+            (slab, upstream), strides[:2], sizes, statistics, (dgamma, dbeta), tiling
+        )
+    kernel[_grid(tiling, channels)](
+        slab, upstream, dx, gamma, *statistics, dgamma, dbeta,
+        *(stride for each in strides for stride in each), *sizes,
+        TRAINING=training, **options,
+    )  # fmt: skip
     return Gradients(dx=dx.reshape(x.shape), dgamma=dgamma, dbeta=dbeta)
+
+
+def _batch_statistics(
+    slab: Tensor,
+    strides: Strides,
+    sizes: Sizes,
+    state: tuple[Tensor, ...],
+    decay: float,
+    tiling: Tiling,
+) -> None:
+    """Write the mean and variance of channels of several tiles; update the running ones.
+
+    ``state`` is running mean and variance, mean and variance.
+    """
+    channels, mean = sizes[1], state[2]
+    partial = mean.new_empty((2, channels, tiling.tiles))
+    forward_kernels.moments_kernel[_grid(tiling, channels)](
+        slab, *partial, *strides, *sizes, tiling.tiles, **_options(tiling)
+    )
+    grid, merging = _merging(tiling, channels)
+    forward_kernels.merge_moments_kernel[grid](
+        *partial, *state, *sizes, tiling.tiles, decay,
+        BLOCK_O=tiling.block_o, BLOCK_I=tiling.block_i, **merging,
+    )  # fmt: skip
+
+
+def _parameter_gradients(
+    slabs: tuple[Tensor, Tensor],
+    strides: Sequence[Strides],
+    sizes: Sizes,
+    statistics: tuple[Tensor, Tensor],
+    gradients: tuple[Tensor, Tensor],
+    tiling: Tiling,
+) -> None:
+    """Write dgamma and dbeta of channels of several tiles."""
+    channels = sizes[1]
+    partial = statistics[0].new_empty((2, channels, tiling.tiles))
+    backward_kernels.products_kernel[_grid(tiling, channels)](
+        *slabs, *statistics, *partial, *strides[0], *strides[1], *sizes, tiling.tiles,
+        **_options(tiling),
+    )  # fmt: skip
+    grid, merging = _merging(tiling, channels)
+    backward_kernels.merge_sums_kernel[grid](
+        *partial, *gradients, channels, tiling.tiles, **merging
+    )
 
 
 def as_slab(x: Tensor, axis: int) -> Tensor:
@@ -188,23 +232,64 @@ def _check_parameters(
             raise ValueError(msg)
 
 
-def _tiling(slab: Tensor) -> tuple[tuple[int], dict[str, Any]]:
-    """The grid, one program per block of channels, and the launch options.
+def _sizes(*slabs: Tensor) -> tuple[Sizes, list[Strides]]:
+    """(outer, channels, inner), and the strides of each: one row where all arrays have just one.
 
-    The axis that is contiguous in memory gets the tile first, so that neighbouring threads read
-    neighbouring values.
+    Of channels-last arrays, say, all positions of all samples are evenly spaced.
     """
-    channels, n = slab.shape[1], _count(slab)
-    if slab.stride(1) == 1:
-        block_c = min(_power_of_two(channels), _LARGEST_BLOCK_C)
-        block_n = min(_power_of_two(n), _TILE // block_c)
-    else:
-        block_n = min(_power_of_two(n), _TILE // 4)
-        block_c = min(_power_of_two(channels), _TILE // block_n)
-    grid = (-(-channels // block_c),)
-    return grid, {"BLOCK_C": block_c, "BLOCK_N": block_n, **_OPTIONS}
+    outer, channels, inner = slabs[0].shape
+    strides = [each.stride() for each in slabs]
+    if inner == 1:
+        return (1, channels, outer), [(0, c, o) for o, c, _ in strides]
+    if all(o == inner * i for o, _, i in strides):
+        return (1, channels, outer * inner), [(0, c, i) for _, c, i in strides]
+    return (outer, channels, inner), strides
 
 
-def _power_of_two(count: int) -> int:
-    """The least power of two that is >= ``count``, and 1 for none."""
-    return 1 << max(count - 1, 0).bit_length()
+def _plan(slab: Tensor, sizes: Sizes, budget: Budget) -> tuple[Tiling, dict[str, Any]]:
+    """The tiles, and the options of kernels that work on them."""
+    if slab.dtype == torch.float64:
+        # Twice as many registers to a value.
+        budget = Budget(elements=budget.elements // 2, whole=budget.whole // 2)
+    if _INTERPRETED:
+        budget = _interpreted(slab.numel())
+    last = slab.stride(1) == 1 and sizes[1] > 1
+    tiling = make_tiling(*sizes, channels_last=last, itemsize=slab.element_size(), budget=budget)
+    return tiling, _options(tiling)
+
+
+def _interpreted(count: int) -> Budget:
+    """Tiles so small that small inputs take several, and so large that large ones take few.
+
+    What an interpreted program costs hardly depends on the size of its tile.
+    """
+    elements = min(max(256, power_of_two(count) // 4), 2**17)
+    return Budget(elements=elements, whole=elements, programs=1)
+
+
+def _options(tiling: Tiling) -> dict[str, Any]:
+    return {
+        "BLOCK_C": tiling.block_c,
+        "BLOCK_O": tiling.block_o,
+        "BLOCK_I": tiling.block_i,
+        **_launch(tiling.elements),
+    }
+
+
+def _launch(elements: int) -> dict[str, Any]:
+    """As many warps as leave a thread 32 values; and every operation rounds.
+
+    What takes time is memory, not arithmetic, so that nothing is gained by fused multiply-adds.
+    """
+    return {"num_warps": min(max(elements // 1024, 1), 32), "enable_fp_fusion": False}
+
+
+def _merging(tiling: Tiling, channels: int) -> tuple[tuple[int], dict[str, Any]]:
+    merge_c, merge_t = merge_blocks(tiling.tiles, 4096)
+    options = {"MERGE_C": merge_c, "MERGE_T": merge_t, **_launch(merge_c * merge_t)}
+    return (-(-channels // merge_c),), options
+
+
+def _grid(tiling: Tiling, channels: int) -> tuple[int]:
+    """One program for each tile of each block of channels; the statistics need one in any case."""
+    return (-(-channels // tiling.block_c) * max(tiling.tiles, 1),)

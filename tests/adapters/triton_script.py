@@ -49,7 +49,7 @@ def _answer() -> tuple[Any, ...]:
         overwritten,
         _messages(adapter),
         views,
-        _overflow(adapter),
+        (_overflow(adapter, 3), _overflow(adapter, 600)),
         _negative_axis(adapter),
     )
 
@@ -98,10 +98,10 @@ def _is_view(adapter: TritonKernel, case: Case) -> bool:
     return bool(adapter.launcher.as_slab(x, case.channel_axes[0]).data_ptr() == x.data_ptr())
 
 
-def _overflow(adapter: TritonKernel) -> float:
-    """dgamma of a constant channel of three values, large beside the root of epsilon."""
+def _overflow(adapter: TritonKernel, count: int) -> float:
+    """dgamma of a constant channel of ``count`` values, large beside the root of epsilon."""
     torch, where = adapter.torch, adapter.placement
-    x = torch.full((3, 1), 2.0**100, device=where)
+    x = torch.full((count, 1), 2.0**100, device=where)
     one = torch.ones(1, device=where)
     with np.errstate(all="ignore"):
         saved = adapter.launcher.forward(
@@ -115,7 +115,7 @@ def _overflow(adapter: TritonKernel) -> float:
             decay=0.5,
             training=True,
         )
-        grad = adapter.launcher.backward(x, one.expand(3, 1), one, saved, axis=1, training=True)
+        grad = adapter.launcher.backward(x, one.expand(count, 1), one, saved, axis=1, training=True)
     return float(grad.dgamma)
 
 
