@@ -21,7 +21,7 @@ from bnconform.conformance.contract import Answered, Quantity
 from bnconform.conformance.dialect import Averaging, Dialect, HalfGradient, VarianceAlgorithm
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
-from bnconform.conformance.engine.recording import KnownTally, SubjectInfo, make_records
+from bnconform.conformance.engine.recording import Labels, SubjectInfo, make_records
 from bnconform.conformance.formats import DType
 from bnconform.conformance.judging.grades import Grade, grade_of, is_graded
 from bnconform.conformance.judging.judge import Trial, judge
@@ -188,7 +188,7 @@ def check_subject(name: str, cases: Iterable[Case]) -> Findings:
     """A registered subject on every case that it supports, in a process of its own."""
     found = Findings()
     adapter = load_class(Target.parse(REGISTRY[name]))
-    tally = KnownTally(entries=load_known())
+    labels = Labels(entries=load_known())
     with SubjectProcess(Target.parse(REGISTRY[name]), adapter.environment) as process:
         described = process.describe()
         if not described.available:
@@ -207,7 +207,7 @@ def check_subject(name: str, cases: Iterable[Case]) -> Findings:
             for case, outcome in process.ask(questions, SECONDS_PER_CASE):
                 trial = Bench(case).trial(Conventions.of(adapter.dialect))
                 judgements = judge(trial, outcome, adapter.dialect, adapter.capabilities)
-                records = make_records(info, topic_of_case(case), outcome, judgements, tally)
+                records = make_records(info, topic_of_case(case), outcome, judgements, labels)
                 judged = list(zip(judgements, records, strict=True))
                 if isinstance(outcome, Answered):
                     _add_answer(found, trial, outcome, judged)

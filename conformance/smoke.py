@@ -18,7 +18,7 @@ from .cases.plan import Stream
 from .contract import Answered, Capabilities, Outcome, Quantity, Unsupported
 from .engine.campaign import Subject, make_trial
 from .engine.process import Question, SubjectProcess
-from .engine.recording import KnownTally, SubjectInfo, make_records
+from .engine.recording import Labels, SubjectInfo, make_records
 from .judging.judge import judge
 from .known.divergences import KnownDivergence
 from .record import UNEXPECTED, Record
@@ -91,10 +91,10 @@ def smoke(subject: Subject, entries: Sequence[KnownDivergence] = ()) -> Iterator
     )
     names = {case.id: name for name, case in cases.items()}
     questions = [Question(case=case, repeat=True) for case in cases.values()]
-    tally = KnownTally(entries=entries)
+    labels = Labels(entries=entries)
     with SubjectProcess(subject.target, subject.adapter.environment) as process:
         for case, outcome in process.ask(questions, LIMIT):
-            yield _finding(subject, names[case.id], case, outcome, tally)
+            yield _finding(subject, names[case.id], case, outcome, labels)
 
 
 def ordinary_cases(capabilities: Capabilities) -> Mapping[str, Case]:
@@ -115,7 +115,7 @@ def _is_edge(demand: Demand) -> bool:
 
 
 def _finding(
-    subject: Subject, demand: str, case: Case, outcome: Outcome, tally: KnownTally
+    subject: Subject, demand: str, case: Case, outcome: Outcome, labels: Labels
 ) -> Finding:
     axes = ",".join(map(str, case.feature_axes))
     name = f"{demand} ({case.mode}, rank {case.rank}, axis {axes}, {case.dtype})"
@@ -128,10 +128,10 @@ def _finding(
         version=subject.described.version,
         device=subject.described.device,
     )
-    records = make_records(info, topic_of_case(case), outcome, judgements, tally)
+    records = make_records(info, topic_of_case(case), outcome, judgements, labels)
     # What the adapter declares as out of reach is no failure, even where it says so by raising.
     bad = [record for record in records if record.verdict in UNEXPECTED]
-    known = _accepted([record for record in bad if record.known], tally.entries)
+    known = _accepted([record for record in bad if record.known], labels.entries)
     failed = next((record for record in bad if not record.known), None)
     if failed is not None:
         return Finding(

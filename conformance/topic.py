@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .case import Case
@@ -18,14 +19,14 @@ Rank = tuple[int, int, int, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """``facts`` are what known divergences may ask; ``told`` is JSON-ready.
+    """``facts`` are what known divergences may ask; ``tell`` gives :attr:`told`, when asked for it.
 
     The rest are the record's columns of the same names.
     """
 
     id: str
     facts: Mapping[str, Any]
-    told: Mapping[str, Any]
+    tell: Callable[[], Mapping[str, Any]]
     rank_of_example: Rank
     mode: str = ""
     dtype: str = ""
@@ -34,10 +35,15 @@ class Topic:
     smallest_count: int = 0
     signature: str = ""
 
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """All of it as JSON-ready data."""
+        return self.tell()
+
 
 def topic_of_case(case: Case) -> Topic:
     """A case as it is."""
-    return _like(case, case.id, case_facts(case), case.to_dict())
+    return _like(case, case.id, case_facts(case), case.to_dict)
 
 
 def topic_of_experiment(experiment: Experiment) -> Topic:
@@ -45,11 +51,12 @@ def topic_of_experiment(experiment: Experiment) -> Topic:
     return Topic(
         id=experiment.id,
         facts={"experiment": experiment.name},
-        told={
-            "experiment": experiment.name,
-            "parameter": experiment.parameter,
-            "purpose": experiment.purpose,
-        },
+        tell=partial(
+            dict,
+            experiment=experiment.name,
+            parameter=experiment.parameter,
+            purpose=experiment.purpose,
+        ),
         rank_of_example=(0, 0, 0, experiment.id),
     )
 
@@ -57,19 +64,24 @@ def topic_of_experiment(experiment: Experiment) -> Topic:
 def topic_of_probe(probe: Probe) -> Topic:
     """A malformed call: its base case, and what is wrong."""
     facts = {**case_facts(probe.base), "malformation": probe.malformation.value}
-    told = {
+    return _like(probe.base, probe.id, facts, partial(_tell_of_probe, probe))
+
+
+def _tell_of_probe(probe: Probe) -> dict[str, Any]:
+    return {
         "malformation": probe.malformation.value,
         "what": probe.rule.what,
         "base": probe.base.to_dict(),
     }
-    return _like(probe.base, probe.id, facts, told)
 
 
-def _like(case: Case, name: str, facts: Mapping[str, Any], told: Mapping[str, Any]) -> Topic:
+def _like(
+    case: Case, name: str, facts: Mapping[str, Any], tell: Callable[[], Mapping[str, Any]]
+) -> Topic:
     return Topic(
         id=name,
         facts=facts,
-        told=told,
+        tell=tell,
         rank_of_example=(case.steps, math.prod(case.shape), case.rank, name),
         mode=case.mode.value,
         dtype=case.dtype.value,

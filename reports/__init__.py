@@ -23,6 +23,7 @@ from bnconform.reports.pages import (
     Table,
 )
 from bnconform.reports.publish import build_report
+from bnconform.reports.shards import gaps
 from bnconform.reports.site import build_site
 from bnconform.reports.summaries import Status, clause_summary, looks, matrix, subject_summary
 
@@ -45,6 +46,7 @@ __all__ = [
     "build_report",
     "build_site",
     "clause_summary",
+    "gaps",
     "load_runs",
     "looks",
     "matrix",

@@ -267,7 +267,8 @@ def _summary(found: pd.DataFrame, before: Runs, after: Runs) -> pd.DataFrame:
         {**dict(zip(by, key, strict=True)), **_sums(group, ids["a" if key[0] in _OF_A else "b"])}
         for key, group in frame.groupby(by)
     ]
-    return pd.DataFrame(summed, columns=[*by, *_SUMMED])
+    # Without a row it would have no type, and pandas would take it for a list of columns.
+    return pd.DataFrame(summed, columns=[*by, *_SUMMED]).astype({"worse": "bool"})
 
 
 def _sums(group: pd.DataFrame, bundles: dict[tuple[str, ...], str]) -> dict[str, object]:

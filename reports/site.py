@@ -18,6 +18,7 @@ from bnconform.reports.columns import rows
 from bnconform.reports.errors import InvalidPageError
 from bnconform.reports.frames import Runs, write_frames
 from bnconform.reports.pages import Link, Page
+from bnconform.reports.shards import gaps
 from bnconform.reports.summaries import Status
 from bnconform.reports.views.causes import causes_page
 from bnconform.reports.views.clause import clause_page, spec_page
@@ -139,9 +140,10 @@ def _environment(report: Report, menu: tuple[Link, ...]) -> Environment:
 def _source(report: Report) -> str:
     """The runs in a few words, for the foot of every page."""
     created = sorted(report.runs.runs["created"])
+    whole = ", incomplete" if gaps(report.runs) else ""
     if len(created) == 1:
-        return f"the run started {created[0]}"
-    return f"{len(created)} runs, the last started {created[-1]}"
+        return f"the run started {created[0]}{whole}"
+    return f"{len(created)} runs, the last started {created[-1]}{whole}"
 
 
 def _kind(value: Any) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bnconform.reports.columns import rows
 from bnconform.reports.frames import Runs
+from bnconform.reports.shards import missing_shards
 
 _NEVER_COMPARED = {"shard", "subjects"}
 
@@ -92,18 +93,9 @@ def _asked(runs: Runs) -> dict[str, Any]:
 
 
 def _shards(before: Runs, after: Runs) -> Iterator[Difference]:
-    old, new = _missing_shards(before), _missing_shards(after)
+    old, new = missing_shards(before), missing_shards(after)
     if old or new:
         yield Difference(what="shards", before=old or "all", after=new or "all")
-
-
-def _missing_shards(runs: Runs) -> str:
-    """Which shards are there, if some are not."""
-    parts = sorted(tuple(map(int, str(shard).split("/"))) for shard in set(runs.runs["shard"]))
-    total = parts[0][1]
-    if {part for part, _ in parts} == set(range(1, total + 1)):
-        return ""
-    return f"{', '.join(str(part) for part, _ in parts)} of {total}"
 
 
 def _subjects(before: Runs, after: Runs) -> Iterator[Difference]:

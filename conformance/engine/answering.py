@@ -25,6 +25,11 @@ BATCH_ELEMENTS = 2**20
 """Elements of input from which on a batch is judged, so that large cases do not pile up."""
 
 
+def repeats(case: Case) -> bool:
+    """Whether ``case`` is run twice: the same cases for every subject and at every run."""
+    return int(case.id, 16) % REPEAT_EVERY == 0
+
+
 def answers(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Judged]:
     """Everything the unit asks, judged, what is out of the subject's reach first."""
     adapter = unit.subject.adapter
@@ -35,7 +40,7 @@ def answers(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Judge
             asked.append(case)
         else:
             yield _case_out_of_reach(case, reason)
-    questions = (Question(case=case, repeat=int(case.id, 16) % REPEAT_EVERY == 0) for case in asked)
+    questions = (Question(case=case, repeat=repeats(case)) for case in asked)
     for batch in _batches(process.ask(questions, limit)):
         yield from _judged_batch(batch, adapter)
     by_name = {experiment.name: experiment for experiment in unit.experiments}

@@ -11,21 +11,25 @@ import datetime
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from threading import Event, Lock
 from typing import Any
+
+import pandas as pd
 
 from ..case import Case
 from ..cases.plan import plan_cases
 from ..known.divergences import KnownDivergence
 from ..record import Record
-from .answering import REPEAT_EVERY, answers
+from .answering import answers
 from .bundles import Bundles
 from .closing import close_run
+from .crew import Crew, Found, info_of
 from .explaining import explain_subject, explained_rows, write_explanations
 from .judging import Judged, make_trial
 from .manifest import make_manifest, recorded_versions, subject_to_dict
 from .process import SubjectProcess
-from .recording import KnownTally, SubjectInfo, make_records
+from .recording import Labels, SubjectInfo, make_records
 from .run_directory import RunDirectory
 from .scheduling import Scheduler
 from .units import (
@@ -56,16 +60,20 @@ def run_campaign(
     known: Sequence[KnownDivergence],
     listener: Listener,
     today: datetime.date,
+    crew: Crew | None = None,
 ) -> dict[str, Any]:
-    """Run every unit that is not yet on disk, close the run, and return its footer."""
+    """Run every unit that is not yet on disk, close the run, and return its footer.
+
+    A ``crew`` does the units elsewhere; without one, processes of this machine do.
+    """
     began = time.monotonic()
     cases = plan_cases(request.profile, cases=request.cases, seed=request.seed)
     units = plan_units(subjects, cases, request.shard)
-    run = _open(request, subjects, known, cases)
+    run = _open(request, subjects, known, cases, crew)
     versions = recorded_versions()
     try:
         campaign = _Campaign(run, versions, known, listener, request, cases)
-        campaign.run(units, request.workers)
+        campaign.run(units, request.workers, crew)
         footer, diverging = close_run(run, known, cases, today)
         campaign.bundles.close(diverging)
         footer["seconds"] = round(time.monotonic() - began, 1)
@@ -76,7 +84,7 @@ def run_campaign(
 
 
 class _Campaign:
-    """Drives the units; holds what they share."""
+    """Drives the units; holds what they share. It is the :class:`Desk` of a crew."""
 
     def __init__(
         self,
@@ -89,18 +97,26 @@ class _Campaign:
     ) -> None:
         self.run_directory, self.versions, self.listener = run, versions, listener
         self.cases = {case.id: case for case in cases}
-        self.tally = KnownTally(entries=known)
+        self.labels = Labels(entries=known)
         self.bundles = Bundles(run.divergences)
+        self.known = tuple(known)
         self.limit, self.memory = request.profile.seconds_per_case, request.memory
+        self.workers = request.workers
         self._stop = Event()
         self._judging = Lock()
         self._left: dict[str, int] = {}
 
-    def run(self, units: Sequence[Unit], workers: int) -> None:
+    @property
+    def stopped(self) -> bool:
+        """Whether everybody is to stop."""
+        return self._stop.is_set()
+
+    def run(self, units: Sequence[Unit], workers: int, crew: Crew | None) -> None:
         """All that is not on disk, by ``workers``; the first harness error stops everything."""
         scheduler = self._schedule(units)
+        work = self._work if crew is None else partial(crew.work, desk=self)
         with ThreadPoolExecutor(max_workers=workers) as executor:
-            waiting = [executor.submit(self._work, scheduler) for _ in range(workers)]
+            waiting = [executor.submit(work, scheduler) for _ in range(workers)]
             try:
                 for future in as_completed(waiting):
                     future.result()
@@ -117,11 +133,12 @@ class _Campaign:
             by_subject.setdefault(unit.subject.name, []).append(unit)
         for subject, mine in by_subject.items():
             left = [unit for unit in mine if not run.part(subject, unit.block).exists()]
+            questions = sum(unit.questions for unit in left)
             if not left and not run.explanation(subject).exists():
                 left = mine[-1:]
             if left:
                 scheduler.add(subject, left)
-                self._left[subject] = sum(unit.questions for unit in left)
+                self._left[subject] = questions
         return scheduler
 
     def _work(self, scheduler: Scheduler) -> None:
@@ -139,45 +156,68 @@ class _Campaign:
                         return
                     if scheduler.done(unit):
                         self._explain(subject, process)
+                    self.expects(scheduler)
                     process.refresh()
                     unit = scheduler.take(holding)
 
     def _do(self, unit: Unit, process: SubjectProcess) -> None:
         """The rows of one unit, on disk when it is done."""
-        subject, part = unit.subject.name, self.run_directory.part(unit.subject.name, unit.block)
-        with self._judging:
-            total = self._left.pop(subject, None)
-        if total is not None:
-            self.listener.started(subject, total)
-        if part.exists():
+        if not self.begins(unit):
             return
         rows: list[Record] = []
         for judged in answers(unit, process, self.limit):
             rows += self._record(unit.subject, judged)
-            self.listener.advanced(subject, 1)
+            self.listener.advanced(unit.subject.name, 1)
             if self._stop.is_set():
                 return
-        rows.sort(key=lambda row: (row.case_id, row.clause, row.quantity))
+        self._write(unit, rows)
+
+    def begins(self, unit: Unit) -> bool:
+        """Tell the listener of a subject's first unit; whether the unit is not on disk yet."""
+        subject = unit.subject.name
+        with self._judging:
+            total = self._left.pop(subject, None)
+        if total is not None:
+            self.listener.started(subject, total)
+        return not self.run_directory.part(subject, unit.block).exists()
+
+    def keep(self, unit: Unit, found: Found) -> None:
+        """Write what a crew found in a unit."""
+        info = info_of(unit.subject)
+        with self._judging:
+            for row, exhibit in found.exhibits:
+                self.bundles.offer(row, exhibit, self._versions_of(info))
+        self.listener.advanced(unit.subject.name, unit.questions)
+        self._write(unit, found.rows)
+
+    def expects(self, scheduler: Scheduler) -> None:
+        """Tell the listener how long the rest will take."""
+        seconds, sure = scheduler.estimate(self.workers)
+        self.listener.expects(seconds, at_least=not sure)
+
+    def _write(self, unit: Unit, rows: Sequence[Record]) -> None:
+        rows = sorted(rows, key=lambda row: (row.case_id, row.clause, row.quantity))
+        part = self.run_directory.part(unit.subject.name, unit.block)
         self.run_directory.write_part(part, rows)
 
-    def _explain(self, subject: Subject, process: SubjectProcess) -> None:
-        rows = self.run_directory.records_of(subject.name)
-        found = explain_subject(
-            subject.adapter, rows, self.cases, process, self.limit, REPEAT_EVERY
-        )
-        explained = explained_rows(found, rows, self.cases)
+    def rows_of(self, subject: Subject) -> pd.DataFrame:
+        """All rows of a subject that are on disk."""
+        return self.run_directory.records_of(subject.name)
+
+    def keep_explanations(self, subject: Subject, explained: Sequence[Mapping[str, Any]]) -> None:
+        """Write the causes that :func:`explained_rows` gave for a subject."""
         write_explanations(self.run_directory.explanation(subject.name), explained)
 
+    def _explain(self, subject: Subject, process: SubjectProcess) -> None:
+        rows = self.rows_of(subject)
+        found = explain_subject(subject.adapter, rows, self.cases, process, self.limit)
+        self.keep_explanations(subject, explained_rows(found, rows, self.cases))
+
     def _record(self, subject: Subject, judged: Judged) -> list[Record]:
-        info = SubjectInfo(
-            name=subject.name,
-            framework=subject.adapter.framework,
-            version=subject.described.version,
-            device=subject.described.device,
-        )
+        info = info_of(subject)
         topic, outcome = judged.topic, judged.outcome
         with self._judging:
-            rows = make_records(info, topic, outcome, judged.judgements, self.tally)
+            rows = make_records(info, topic, outcome, judged.judgements, self.labels)
             if judged.exhibit is not None:
                 for row in rows:
                     self.bundles.offer(row, judged.exhibit, self._versions_of(info))
@@ -192,8 +232,11 @@ def _open(
     subjects: Sequence[Subject],
     known: Sequence[KnownDivergence],
     cases: Sequence[Case],
+    crew: Crew | None,
 ) -> RunDirectory:
     manifest = make_manifest(request, subjects, known, len(cases))
+    if crew is not None:
+        manifest["cluster"] = dict(crew.facts)
     if request.resume:
         return RunDirectory.resume(request.out, manifest)
     return RunDirectory.create(request.out, manifest, cases, other_topics())

@@ -26,7 +26,7 @@ from .units import other_topics
 class Tally:
     """What the parts of a run hold, added up.
 
-    ``diverging`` are the rows that do not conform, which are few; the others are only counted.
+    The rows that do not conform, which are few, are kept; the others are only counted.
     """
 
     known: Sequence[KnownDivergence]
@@ -36,6 +36,8 @@ class Tally:
     looked: Counter[str] = field(default_factory=Counter)
     matched: Counter[str] = field(default_factory=Counter)
     vacuous: int = 0
+    accepted: int = 0
+    unexpected: int = 0
     _diverging: list[pd.DataFrame] = field(default_factory=list)
 
     def add(self, part: pd.DataFrame) -> None:
@@ -48,7 +50,11 @@ class Tally:
         for name, reach in reaches(concerned, part, self.facts).items():
             self.looked[name] += reach.looked
             self.matched[name] += reach.matched
-        self._diverging.append(part[part["verdict"].isin(UNEXPECTED)])
+        diverging = part[part["verdict"].isin(UNEXPECTED)]
+        accepted = int((diverging["known"] != "").sum())
+        self.accepted += accepted
+        self.unexpected += len(diverging) - accepted
+        self._diverging.append(diverging)
 
     @property
     def diverging(self) -> pd.DataFrame:
@@ -57,15 +63,13 @@ class Tally:
 
     def footer(self) -> dict[str, Any]:
         """The counts, which must equal what the parts hold."""
-        diverging = self.diverging
-        known = int((diverging["known"] != "").sum())
         return {
             "format": RUN_FORMAT,
             "records": dict(sorted(self.subjects.items())),
             "counts": dict(sorted(self.verdicts.items())),
-            "known": known,
+            "known": self.accepted,
             "vacuous": self.vacuous,
-            "unexpected": len(diverging) - known,
+            "unexpected": self.unexpected,
         }
 
 

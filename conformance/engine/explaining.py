@@ -6,6 +6,7 @@ is asked once more. What the sample shows is then said of every row.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,15 +17,16 @@ from typing import Any
 import pandas as pd
 
 from ..case import Case
-from ..contract import Adapter
+from ..contract import Adapter, Hung, Outcome
 from ..explanation.attribution import attribute
 from ..explanation.explanation import Explanation, Witness
 from ..explanation.names import Kind
 from ..explanation.row_causes import Assigner, Row
 from ..judging.judge import judge
 from ..known.divergences import case_facts
-from ..record import UNEXPECTED
+from ..record import UNEXPECTED, VerdictKind
 from ..topic import topic_of_case
+from .answering import repeats
 from .bundles import BundleKey, bundle_id
 from .judging import make_trial
 from .process import Question, SubjectProcess
@@ -45,15 +47,19 @@ def explain_subject(
     cases: Mapping[str, Case],
     process: SubjectProcess,
     limit: float,
-    repeat_every: int,
 ) -> tuple[Explanation, ...]:
     """The causes of what diverges in ``rows``, all of one subject; ``limit`` seconds a case."""
     chosen = _chosen(rows, cases)
+    # What took all its time would take it again, minutes for each case, and say no more.
+    hung = set(rows.loc[rows["verdict"] == VerdictKind.HUNG.value, "case_id"])
+    waited: list[tuple[Case, Outcome]] = [
+        (case, Hung(limit=limit, output="")) for case in chosen if case.id in hung
+    ]
     questions = (
-        Question(case=case, repeat=int(case.id, 16) % repeat_every == 0) for case in chosen
+        Question(case=case, repeat=repeats(case)) for case in chosen if case.id not in hung
     )
     witnesses = []
-    for case, outcome in process.ask(questions, limit):
+    for case, outcome in itertools.chain(waited, process.ask(questions, limit)):
         judgements = judge(
             make_trial(case, adapter), outcome, adapter.dialect, adapter.capabilities
         )

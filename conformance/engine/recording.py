@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
@@ -37,25 +36,18 @@ class SubjectInfo:
 
 
 @dataclass(kw_only=True)
-class KnownTally:
-    """Known divergences, and how often each was looked for and found in a run."""
+class Labels:
+    """Known divergences, to label rows with."""
 
     entries: Sequence[KnownDivergence]
-    looked: Counter[str] = field(default_factory=Counter)
-    matched: Counter[str] = field(default_factory=Counter)
     _concerned: dict[tuple[str, str], list[KnownDivergence]] = field(default_factory=dict)
 
     def label(self, record: Record, facts: Mapping[str, Any]) -> Record:
-        """The row, about what has these facts, with the first entry that covers it, counted."""
-        known = ""
+        """The row, about what has these facts, with the first entry that covers it."""
         for entry in self._entries_for(record.subject, record.framework_version):
-            if not entry.looks_at(record, facts):
-                continue
-            self.looked[entry.id] += 1
-            if not known and entry.accepts(record):
-                self.matched[entry.id] += 1
-                known = entry.id
-        return replace(record, known=known) if known else record
+            if entry.accepts(record) and entry.looks_at(record, facts):
+                return replace(record, known=entry.id)
+        return record
 
     def _entries_for(self, subject: str, version: str) -> list[KnownDivergence]:
         """Those that concern it, kept: comparing versions costs more than all the rest."""
@@ -70,12 +62,12 @@ def make_records(
     topic: Topic,
     outcome: Outcome | Observation,
     judgements: Iterable[Judgement],
-    tally: KnownTally,
+    labels: Labels,
 ) -> list[Record]:
     """One labelled row for each judgement."""
     seconds = outcome.seconds if isinstance(outcome, (Answered, Observed, Raised)) else 0.0
     rows = (_row(subject, topic, seconds, judgement) for judgement in judgements)
-    return [tally.label(row, topic.facts) for row in rows]
+    return [labels.label(row, topic.facts) for row in rows]
 
 
 def _row(subject: SubjectInfo, topic: Topic, seconds: float, judgement: Judgement) -> Record:

@@ -6,6 +6,7 @@ it takes the subject that nobody has begun, and at last helps with the one that 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -73,9 +74,38 @@ class Scheduler:
                 return None
             if name != holding:
                 self._queues[name].workers += 1
-            unit = self._queues[name].waiting.popleft()
-            self._began[name, unit.block] = self.clock()
-            return unit
+            return self._next_of(name)
+
+    def more(self, holding: str) -> Unit | None:
+        """The next unit of ``holding`` for a worker that has it started; None if none waits.
+
+        Never waits: who holds what others need gives it back before asking :meth:`take`.
+        """
+        with self._changed:
+            if self._closed or not self._queues[holding].waiting:
+                return None
+            return self._next_of(holding)
+
+    def _next_of(self, subject: str) -> Unit:
+        unit = self._queues[subject].waiting.popleft()
+        self._began[subject, unit.block] = self.clock()
+        return unit
+
+    def estimate(self, workers: int) -> tuple[float, bool]:
+        """Seconds of work left for ``workers``, and whether the speed of every subject is known.
+
+        A subject that has not finished a unit yet is taken to be as fast as the others on average.
+        """
+        with self._changed:
+            queues = list(self._queues.values())
+            done = sum(queue.questions_done for queue in queues)
+            average = sum(queue.seconds for queue in queues) / done if done else math.nan
+            seconds = sum(
+                sum(unit.questions for unit in queue.waiting)
+                * (queue.seconds / queue.questions_done if queue.measured else average)
+                for queue in queues
+            )
+            return seconds / workers, all(queue.measured or not queue.waiting for queue in queues)
 
     def close(self) -> None:
         """Send everybody home: no unit is handed out any more."""

@@ -64,6 +64,10 @@ class Listener(Protocol):
         """So many more cases of a subject are judged."""
         ...
 
+    def expects(self, seconds: float, *, at_least: bool) -> None:
+        """So much longer it will take; ``at_least`` while the speed of a subject is not known."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:

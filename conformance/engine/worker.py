@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ..case import Case, Mode
-from ..cases.fills import Inputs, StepInputs, make_inputs
+from ..cases.fills import Inputs, StepInputs, make_inputs, make_many
 from ..cases.malformed import Probe, make_call
 from ..contract import (
     Adapter,
@@ -37,10 +38,12 @@ from ..contract import (
     VariantLayer,
 )
 from ..experiments.registry import EXPERIMENTS
+from .leaving import leave_with_parent
 from .loading import Target, load_class
+from .output import OUTPUT_LIMIT, Captured
 
-OUTPUT_LIMIT = 4000
-"""Characters of captured output that an outcome carries."""
+OTHERWISE_EVERY = 32
+"""One case in so many is run again after another case than the first time, if it is repeated."""
 
 Result = TypeVar("Result")
 
@@ -59,36 +62,49 @@ class _Process:
     """The state of this worker process; there is one adapter to a process."""
 
     target: Target
-    log: Path
+    output: Captured
     adapter: Adapter | None = None
+    earlier: tuple[Case, ...] = ()
+    """The last two cases that were answered, in their order."""
 
 
-def start(target: Target, environment: Mapping[str, str], log: Path) -> None:
-    """Prepare this process: environment before any framework, both output streams to ``log``."""
+def start(target: Target, environment: Mapping[str, str], folder: Path) -> None:
+    """Prepare this process: environment before any framework, what it prints to ``folder``."""
+    leave_with_parent()
     os.environ.update(environment)
     # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pid_file(log).write_text(str(os.getpid()))
-    stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(stream, 1)
-    os.dup2(stream, 2)
-    os.close(stream)
-    _Process.target, _Process.log = target, log
+    _Process.target, _Process.output = target, Captured(folder)
 
 
 def describe() -> Described:
     """Construct the adapter; a framework that is absent makes the subject unavailable."""
     try:
         adapter = _adapter()
-    except Exception as error:  # noqa: BLE001 -- any failure to construct is a reason
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    except BaseException as error:  # noqa: BLE001 -- any failure to construct is a reason
+        reason = one_line(error)
         return Described(available=False, reason=reason, version="", device="")
     return Described(available=True, reason="", version=adapter.version, device=adapter.device)
 
 
 def answer(case: Case, *, repeat: bool) -> Outcome:
     """Run ``case``, twice from a fresh layer when ``repeat``; exceptions become outcomes."""
-    return _caught(lambda mark: _answer(case, mark, repeat=repeat))
+    return _caught(lambda mark: _answer(case, make_inputs(case), mark, repeat=repeat))
+
+
+def answer_all(number: int, asked: Sequence[tuple[Case, bool]]) -> list[Outcome]:
+    """What :func:`answer` gives for each case of the portion called ``number``.
+
+    Their inputs are made together; which one it is at is noted for the harness, which must know
+    if this process ends or hangs.
+    """
+    every = make_many([case for case, _ in asked])
+    found: list[Outcome] = []
+    for place, ((case, repeat), inputs) in enumerate(zip(asked, every, strict=True)):
+        _Process.output.reached(number, place)
+        found.append(_caught(partial(_answer, case, inputs, repeat=repeat)))
+    _Process.output.reached(number, len(asked))
+    return found
 
 
 def observe(name: str) -> Observation:
@@ -114,34 +130,34 @@ class _Mark:
 
     @property
     def output(self) -> str:
-        return _output_since(self.before)
+        return _Process.output.since(self.before)
 
 
 def _caught(work: Callable[[_Mark], Result]) -> Result | Unsupported | Raised:
     """What ``work`` gives; whatever it raises is its outcome."""
-    mark = _Mark(before=_log_size(), began=time.perf_counter())
+    mark = _Mark(before=_Process.output.begin(), began=time.perf_counter())
     try:
         return work(mark)
     except UnsupportedError as error:
         return Unsupported(reason=str(error))
     except BaseException as error:  # noqa: BLE001 -- whatever it raises is its outcome
         return Raised(
-            error=_one_line(error),
+            error=one_line(error),
             traceback=traceback.format_exc()[-OUTPUT_LIMIT:],
             seconds=mark.seconds,
             output=mark.output,
-            message=f"{type(error).__name__}: {error}"[:OUTPUT_LIMIT],
+            message=f"{type(error).__name__}: {_text(error)}"[:OUTPUT_LIMIT],
         )
 
 
-def _answer(case: Case, mark: _Mark, *, repeat: bool) -> Answered:
+def _answer(case: Case, inputs: Inputs, mark: _Mark, *, repeat: bool) -> Answered:
     adapter = _adapter()
-    inputs = make_inputs(case)
     kept = _snapshot(inputs)
-    found = _run(adapter, case, inputs)
+    found = run(adapter, case, inputs)
     seconds = mark.seconds
     mutated = _changed(kept, inputs)
-    again = _run(adapter, case, make_inputs(case)) if repeat else None
+    again = _again(adapter, case) if repeat else None
+    _Process.earlier = (*_Process.earlier, case)[-2:]
     return Answered(
         answer=found,
         seconds=seconds,
@@ -149,6 +165,19 @@ def _answer(case: Case, mark: _Mark, *, repeat: bool) -> Answered:
         mutated=mutated,
         output=mark.output,
     )
+
+
+def _again(adapter: Adapter, case: Case) -> Answer:
+    """The answer once more, from a fresh layer.
+
+    What a subject keeps of the case before is the same whenever ``case`` follows itself, so that
+    now and then the one before that goes first.
+    """
+    if int(case.id, 16) % OTHERWISE_EVERY == 0 and len(_Process.earlier) == 2:
+        other, _ = _Process.earlier
+        with contextlib.suppress(Exception):  # it was asked already; this is not about it
+            run(adapter, other, make_inputs(other))
+    return run(adapter, case, make_inputs(case))
 
 
 def _observe(name: str, mark: _Mark) -> Observed:
@@ -182,7 +211,7 @@ def _adapter() -> Adapter:
     return _Process.adapter
 
 
-def _run(adapter: Adapter, case: Case, inputs: Inputs) -> Answer:
+def run(adapter: Adapter, case: Case, inputs: Inputs) -> Answer:
     """The calls of a case in order: training steps, then inference."""
     layer: Layer = adapter.build(case, inputs.parameters)
     if case.mode is Mode.INFERENCE:
@@ -216,6 +245,9 @@ def _own_array(name: str, value: Any) -> Array:
     if not isinstance(value, np.ndarray):
         kind = type(value).__name__
         msg = f"the adapter gave {name} as {kind}; adapters answer in NumPy arrays"
+        raise TypeError(msg)
+    if value.dtype.hasobject:
+        msg = f"the adapter gave {name} as an array of objects; adapters answer in numbers"
         raise TypeError(msg)
     return np.array(value)
 
@@ -256,33 +288,14 @@ def _calls(answered: Answer) -> tuple[Step, ...]:
     return answered.steps if answered.inference is None else (*answered.steps, answered.inference)
 
 
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+def one_line(error: BaseException) -> str:
+    """The exception's type and the first line of its text."""
+    lines = [line.strip() for line in _text(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
 
 
-def _log_size() -> int:
-    _flush()
-    return _Process.log.stat().st_size
-
-
-def _output_since(position: int) -> str:
-    _flush()
-    return read_output(_Process.log, position)
-
-
-def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-
-
-def pid_file(log: Path) -> Path:
-    """Where the process that writes ``log`` says which one it is."""
-    return log.with_name("pid")
-
-
-def read_output(log: Path, position: int = 0) -> str:
-    """The last characters that were written to ``log`` after ``position``."""
-    with log.open("rb") as stream:
-        stream.seek(position)
-        return stream.read().decode(errors="replace")[-OUTPUT_LIMIT:]
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 -- it is a subject's own, and may fail like all else
+        return "(it cannot be printed)"

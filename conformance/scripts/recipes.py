@@ -145,7 +145,10 @@ DISTRIBUTIONS = {
 
 OURS = {
     "numpy.reference": "its code is part of bnconform, and so there is no framework to call",
-    "gpu.triton": "its kernel is part of bnconform, and so there is no framework to call",
+    **dict.fromkeys(
+        ("gpu.triton", "gpu.cuda", "gpu.cuda.emulated"),
+        "its kernel is part of bnconform, and so there is no framework to call",
+    ),
 }
 
 

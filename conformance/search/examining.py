@@ -11,7 +11,7 @@ from ..case import Case
 from ..contract import Adapter, Outcome, Unsupported
 from ..engine.judging import judged_case
 from ..engine.process import Question, SubjectProcess
-from ..engine.recording import KnownTally, SubjectInfo, make_records
+from ..engine.recording import Labels, SubjectInfo, make_records
 from ..engine.units import Subject
 from ..known.divergences import KnownDivergence
 from ..record import Record
@@ -66,8 +66,8 @@ class Examiner:
         if isinstance(outcome, Unsupported):
             return Examination(case=case, records=(), signatures={})
         judged = judged_case(case, outcome, self.adapter)
-        tally = KnownTally(entries=self.known)
-        rows = make_records(self.info, judged.topic, outcome, judged.judgements, tally)
+        labels = Labels(entries=self.known)
+        rows = make_records(self.info, judged.topic, outcome, judged.judgements, labels)
         return Examination(case=case, records=tuple(rows), signatures=signatures_of(case, rows))
 
     def _outcome(self, case: Case, *, repeat: bool) -> Outcome:

@@ -25,7 +25,7 @@ from ..cases.case_space import Signature as StaticSignature
 from ..cases.demands import DEMANDS
 from ..cases.plan import Stream, plan_signatures
 from ..cases.strategies import cases_of
-from ..engine.answering import REPEAT_EVERY
+from ..engine.answering import repeats
 from ..record import Record
 from .examining import Examination, Examiner
 from .signature import Signature
@@ -147,7 +147,7 @@ def search(
         before = examine.calls
         if before - first >= calls or time.monotonic() - began >= budget.seconds:
             raise _EnoughError
-        examined = examine(case, repeat=int(case.id, 16) % REPEAT_EVERY == 0)
+        examined = examine(case, repeat=repeats(case))
         found.add(examined)
         advanced(examine.calls - before)
         return examined

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from ..case import Case
 from ..cases.fills import Inputs, make_inputs
 from ..contract import Adapter
-from ..engine.answering import REPEAT_EVERY
+from ..engine.answering import repeats
 from ..engine.process import Question, SubjectProcess
 from ..explanation.explanation import Explanation, Witness
 from ..explanation.names import Kind
@@ -125,11 +125,6 @@ def hunt(planted: Planted, cases: Sequence[Case], attribute: Attribute) -> Hunte
         total_seconds=time.monotonic() - began,
         explanations=chase.explanations,
     )
-
-
-def repeats(case: Case) -> bool:
-    """Whether ``case`` is run twice: as many as in a campaign, and the same ones."""
-    return int(case.id, 16) % REPEAT_EVERY == 0
 
 
 def diverges(judgement: Judgement) -> bool:

@@ -25,8 +25,8 @@ from ..contract import (
     UnsupportedError,
 )
 from ..engine.loading import Target, load_class
+from ..engine.output import OUTPUT_LIMIT
 from ..engine.process import SubjectProcess
-from ..engine.worker import OUTPUT_LIMIT
 from .format import Vector
 
 LIMIT = 120.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -27,6 +28,7 @@ from bnconform.reports.pages import (
     Section,
     Table,
 )
+from bnconform.reports.shards import gaps
 from bnconform.reports.summaries import ABSENT_STATUSES, MEANINGS, UNEXPECTED_STATUSES, Status
 from bnconform.reports.views.report import Report, cell_link, clause_link, entry_link
 from bnconform.reports.words import grouped, plural
@@ -52,7 +54,7 @@ def overview(report: Report) -> Page:
         lead=_WHAT,
         wide=True,
         sections=(
-            Section(title="In short", blocks=(_figures(report), Paragraph(_verdict(report)))),
+            Section(title="In short", blocks=(_figures(report), *_gaps(report))),
             Section(title="Clauses by subjects", anchor="matrix", blocks=_matrix_blocks(report)),
             Section(title="Unexpected divergences", anchor="unexpected", blocks=_wrong(report)),
             Section(title="Subjects", anchor="subjects", blocks=(_subjects(report),)),
@@ -82,6 +84,14 @@ def _figures(report: Report) -> Figures:
             (grouped(tally.get("unsupported", 0)), "results unsupported"),
         )
     )
+
+
+def _gaps(report: Report) -> Iterable[Block]:
+    """The outcome, and before it what it does not speak of."""
+    found = gaps(report.runs)
+    if found:
+        yield Paragraph(f"This report is incomplete: {'; '.join(found)}.", aside=True)
+    yield Paragraph(_verdict(report))
 
 
 def _verdict(report: Report) -> str:

@@ -52,6 +52,9 @@ class _Silent:
     def advanced(self, subject: str, cases: int) -> None:
         """Some cases are judged."""
 
+    def expects(self, seconds: float, *, at_least: bool) -> None:
+        """Some time is left."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:

@@ -9,14 +9,14 @@ import pytest
 
 from bnconform.conformance.engine.loading import Target
 
-FAULTY = Path(__file__).parent / "faulty.py"
-
 
 @pytest.fixture
 def faulty() -> Callable[[str], Target]:
-    """A target for one of the adapters in faulty.py."""
+    """A target for one of the adapters in the files faulty*.py."""
+    files = {path: path.read_text("utf-8") for path in Path(__file__).parent.glob("faulty*.py")}
 
     def target(attribute: str) -> Target:
-        return Target(module=str(FAULTY), attribute=attribute)
+        (path,) = (path for path, text in files.items() if f"\nclass {attribute}(" in text)
+        return Target(module=str(path), attribute=attribute)
 
     return target

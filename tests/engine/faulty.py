@@ -1,32 +1,24 @@
-"""Adapters with one fault each, for tests of the harness; all answer like the NumPy reference."""
+"""Adapters with one fault each in what they answer, or in how they start.
+
+What goes wrong with a process is in faulty_process.py, and with questions that are no cases in
+faulty_questions.py.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import itertools
 import os
-import signal
-import stat
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.case import Case
 from bnconform.conformance.contract import Array, Layer, Parameters, Step, UnsupportedError
-from bnconform.conformance.expecting.expectation import Expectation, expectation
-from bnconform.conformance.experiments.experiment import Experiment
-from bnconform.conformance.experiments.registry import EXPERIMENTS
-from bnconform.conformance.formats import FORMATS, DType
-from bnconform.conformance.malformation import Malformation
-from bnconform.conformance.numbers.doubledouble import DoubleDouble
 from bnconform.conformance.variant import VariantKind
 
 _calls = itertools.count()
@@ -65,40 +57,10 @@ class _Faulty(NumpyReference):
         return layer.train(x, dy)
 
 
-def _marked(case: Case) -> bool:
-    """One case in five, the same ones on every run."""
-    return int(case.id, 16) % 5 == 0
-
-
 class Sound(_Faulty):
     """No fault: the control."""
 
     name = "faulty.sound"
-
-
-class SometimesSegfaults(_Faulty):
-    """Dies of a real segmentation fault in some cases."""
-
-    name = "faulty.segfault"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            sys.stdout.write("about to die")
-            sys.stdout.flush()
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return layer.train(x, dy)
-
-
-class SometimesHangs(_Faulty):
-    """Never answers some cases and ignores SIGTERM."""
-
-    name = "faulty.hang"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            time.sleep(3600)
-        return layer.train(x, dy)
 
 
 class Raises(_Faulty):
@@ -121,146 +83,45 @@ class Exits(_Faulty):
         sys.exit(3)
 
 
-class Aborts(_Faulty):
-    """Calls abort, as a failed assertion in C does."""
-
-    name = "faulty.aborts"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            os.abort()
-        return layer.train(x, dy)
-
-
-class Leaves(_Faulty):
-    """Ends its process without a word, which no handler sees."""
-
-    name = "faulty.leaves"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            os._exit(7)
-        return layer.train(x, dy)
-
-
-class HangsInC(_Faulty):
-    """Sits in C code that holds the interpreter's lock, so that no Python runs beside it."""
-
-    name = "faulty.hang_in_c"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            ctypes.PyDLL(None).sleep(3600)
-        return layer.train(x, dy)
-
-
-class Swells(_Faulty):
-    """Takes memory without end."""
-
-    name = "faulty.swells"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        taken = []
-        while _marked(self.case):
-            taken.append(np.ones(2**22))
-            time.sleep(0.005)
-        return layer.train(x, dy)
-
-
-class Leaks(_Faulty):
-    """Keeps 64 MiB of every call, as a cache without a limit does."""
-
-    name = "faulty.leaks"
-    kept: ClassVar[list[Any]] = []
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        self.kept.append(np.ones(2**23))
-        return layer.train(x, dy)
-
-
-class StartsThreads(_Faulty):
-    """Starts 500 threads that never end."""
-
-    name = "faulty.threads"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            for _ in range(500):
-                threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
-        return layer.train(x, dy)
-
-
-class FloodsStdout(_Faulty):
-    """Prints 50 MB."""
-
-    name = "faulty.floods"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            for _ in range(50):
-                sys.stdout.write("x" * 10**6)
-            sys.stdout.write("the end")
-        return layer.train(x, dy)
-
-
-def _channels() -> list[int]:
-    """Descriptors of the pipes and sockets that this process has beside the standard three."""
-    found = []
-    for name in (entry.name for entry in Path("/dev/fd").iterdir()):
-        with contextlib.suppress(OSError):
-            mode = os.fstat(int(name)).st_mode
-            if int(name) > 2 and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-                found.append(int(name))
-    return found
-
-
-class WritesToTheChannel(_Faulty):
-    """Writes noise into whatever its answers travel through."""
-
-    name = "faulty.noise"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            for channel in _channels():
-                os.set_blocking(channel, False)
-                with contextlib.suppress(OSError):
-                    os.write(channel, b"noise" * 100)
-        return layer.train(x, dy)
-
-
-class ClosesTheChannel(_Faulty):
-    """Closes whatever its answers travel through."""
-
-    name = "faulty.closes"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        if _marked(self.case):
-            for channel in _channels():
-                with contextlib.suppress(OSError):
-                    os.close(channel)
-        return layer.train(x, dy)
-
-
-class InterruptsItself(_Faulty):
-    """Raises what is no Exception."""
-
-    name = "faulty.interrupts"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        raise KeyboardInterrupt
+_WRONG: dict[str, Callable[[Array], Any]] = {
+    "shape": lambda y: y[..., :-1],
+    "rank": lambda y: y[None],
+    "wider": lambda y: y.astype(np.float64),
+    "complex": lambda y: y + 1j,
+    "whole numbers": lambda y: y.astype(np.int64),
+    "truths": lambda y: y > 0,
+    "text": lambda y: y.astype("U8"),
+    "times": lambda y: y.astype(np.int64).astype("M8[s]"),
+    "records": lambda y: np.zeros(y.shape, [("a", "f4"), ("b", "f4")]),
+    "objects": np.frompyfunc(lambda _: lambda: None, 1, 1),
+    "not finite": lambda y: y * np.nan,
+    "a list": lambda _: [1.0],
+    "a number": lambda y: y.dtype.type(1),
+    "nothing": lambda _: None,
+}
+"""What to make of the right output, by what is then wrong with it."""
 
 
 class AnswersWrongly(_Faulty):
-    """Gives an output of the wrong shape, format or finiteness, by the case's id."""
+    """Gives an output that is wrong in the way that the environment names, else in all of them."""
 
     name = "faulty.wrong"
 
     def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         step = layer.train(x, dy)
-        if not _marked(self.case):
-            return step
-        wrong = (step.y[..., :-1], step.y.astype(np.float64) + 1j, step.y * np.nan)
-        return replace(step, y=wrong[int(self.case.id, 16) % 3])
+        ways = list(_WRONG)
+        way = os.environ.get("FAULTY_WRONG", ways[int(self.case.id, 16) % len(ways)])
+        return replace(step, y=_WRONG[way](step.y))
+
+
+class AnswersNothing(_Faulty):
+    """Gives no step at all."""
+
+    name = "faulty.nothing"
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        nothing: Any = None
+        return cast("Step", nothing)
 
 
 class AnswersViews(_Faulty):
@@ -273,7 +134,7 @@ class AnswersViews(_Faulty):
 
 
 class Remembers(_Faulty):
-    """Adds to each output what it saw in the case before."""
+    """Adds to each output what it saw in the call before."""
 
     name = "faulty.remembers"
     seen: ClassVar[list[float]] = [0.0]
@@ -282,6 +143,24 @@ class Remembers(_Faulty):
         step = layer.train(x, dy)
         before, self.seen[0] = self.seen[0], float(np.abs(x).max(initial=1.0))
         return replace(step, y=(step.y + before).astype(step.y.dtype))
+
+
+class RemembersTheOtherCase(_Faulty):
+    """Lets the case before nudge each output, and not notice that the same case comes twice."""
+
+    name = "faulty.remembers_the_other_case"
+    seen: ClassVar[list[str]] = ["", ""]
+
+    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
+        step = layer.train(x, dy)
+        if self.case.id != self.seen[1]:
+            self.seen[:] = [self.seen[1], self.case.id]
+        if int(self.seen[0] or "0", 16) % 2 == 0:
+            return step
+        # One unit in the last place of one element, which every bound allows.
+        y = step.y.copy()
+        y.flat[:1] = np.nextafter(y.flat[:1], np.inf)
+        return replace(step, y=y)
 
 
 class Declines(_Faulty):
@@ -313,16 +192,6 @@ class NeverTheSame(_Faulty):
     def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
         step = layer.train(x, dy)
         return replace(step, running_mean=np.asarray(step.running_mean) + next(_calls) * 1e-6)
-
-
-class AnswersLists(_Faulty):
-    """Answers in lists instead of arrays."""
-
-    name = "faulty.lists"
-
-    def spoil(self, layer: Layer, x: Array, dy: Array) -> Step:
-        answer: Any = [1.0]
-        return replace(layer.train(x, dy), y=answer)
 
 
 class UnbiasedRunningVariance(_Faulty):
@@ -360,6 +229,16 @@ class HangsStarting(_Faulty):
         time.sleep(3600)
 
 
+class StartsSlowly(_Faulty):
+    """Takes a second to import its framework, which is no fault."""
+
+    name = "faulty.starts_slowly"
+
+    def __init__(self) -> None:
+        super().__init__()
+        time.sleep(1)
+
+
 class DiesStarting(_Faulty):
     """Its framework kills the process."""
 
@@ -369,108 +248,17 @@ class DiesStarting(_Faulty):
         os._exit(7)
 
 
+class ExitsStarting(_Faulty):
+    """Its framework calls sys.exit, which is not an Exception."""
+
+    name = "faulty.exits_starting"
+
+    def __init__(self) -> None:
+        sys.exit("no licence")
+
+
 class BadAxes(_Faulty):
     """Declares feature axes that do not exist."""
 
     name = "faulty.bad_axes"
     capabilities = replace(PLAIN_CAPABILITIES, axes="middle")  # type: ignore[arg-type]
-
-
-class _Careless(NumpyReference):
-    """Takes any call; what becomes of it is up to the subclass."""
-
-    framework = "faulty"
-    capabilities = PLAIN_CAPABILITIES
-
-    def build(  # type: ignore[override]  # a wrapper is a Layer, not the reference's own
-        self, case: Case, parameters: Parameters
-    ) -> Layer:
-        return _Any(self.answer)
-
-    def answer(self, x: Array) -> Step:
-        return Step(y=np.zeros_like(x))
-
-
-class _Any:
-    """A layer that looks at the input alone."""
-
-    def __init__(self, answer: Callable[[Array], Step]) -> None:
-        self.answer = answer
-
-    def train(self, x: Array, dy: Array) -> Step:
-        return self.answer(x)
-
-    def infer(self, x: Array, dy: Array) -> Step:
-        return self.answer(x)
-
-
-class TakesEverything(_Careless):
-    """Accepts every malformed call and answers zeros."""
-
-    name = "faulty.takes_everything"
-
-
-class RejectsUnclearly(_Careless):
-    """Rejects everything without a word about it."""
-
-    name = "faulty.rejects_unclearly"
-
-    def answer(self, x: Array) -> Step:
-        raise RuntimeError
-
-
-class CrashesOnMalformed(_Careless):
-    """Dies of every malformed call."""
-
-    name = "faulty.crashes_on_malformed"
-    capabilities = replace(PLAIN_CAPABILITIES, passes_on=frozenset({Malformation.ONE_CHANNEL}))
-
-    def answer(self, x: Array) -> Step:
-        os.kill(os.getpid(), signal.SIGSEGV)
-        return Step(y=x)
-
-
-def _expected() -> dict[str, Expectation]:
-    exact = expectation(DoubleDouble(np.ones(2)), np.full(2, 1e-6), None, FORMATS[DType.FLOAT32])
-    return {"doubled": exact, "sum": exact.reshape(1, 2)}
-
-
-def _experiment(name: str) -> Experiment:
-    return Experiment(
-        name=name,
-        parameter="none",
-        purpose="to test the harness",
-        clauses={"doubled": "BN-INIT-1", "sum": "BN-INIT-2"},
-        arrays={"half": np.full(2, 0.5, np.float32)},
-        expected=_expected,
-    )
-
-
-# Both the harness and the worker import this file, so both know these experiments.
-_known: Any = EXPERIMENTS
-_known["faulty.doubles"] = _experiment("faulty.doubles")
-_known["faulty.raises"] = _experiment("faulty.raises")
-
-
-class Observes(NumpyReference):
-    """Runs one experiment wrongly in part, and fails in the other."""
-
-    name = "faulty.observes"
-    framework = "faulty"
-    capabilities = replace(
-        PLAIN_CAPABILITIES, experiments=frozenset({"faulty.doubles", "faulty.raises"})
-    )
-
-    def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
-        if experiment == "faulty.raises":
-            msg = "no experiments on Sundays"
-            raise RuntimeError(msg)
-        return {"doubled": 3 * arrays["half"]}
-
-
-class NamesNoExperiment(NumpyReference):
-    """Declares an experiment that nobody wrote."""
-
-    name = "faulty.names_no_experiment"
-    framework = "faulty"
-    capabilities = replace(PLAIN_CAPABILITIES, experiments=frozenset({"alchemy", "faulty.doubles"}))

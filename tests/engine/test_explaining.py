@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 
 from bnconform.adapters.miniatures.right import Right
+from bnconform.conformance.case import Case
 from bnconform.conformance.cases.plan import PROFILES, plan_cases
+from bnconform.conformance.contract import Outcome
 from bnconform.conformance.engine.bundles import bundle_id
 from bnconform.conformance.engine.campaign import Request, describe_subject, run_campaign
-from bnconform.conformance.engine.explaining import EXPLANATIONS, explained_rows
+from bnconform.conformance.engine.explaining import EXPLANATIONS, explain_subject, explained_rows
 from bnconform.conformance.engine.loading import Target, load_class
+from bnconform.conformance.engine.process import Question, SubjectProcess
 from bnconform.conformance.explanation.explanation import Explanation
 from bnconform.conformance.explanation.names import Kind, Why
 from bnconform.conformance.record import UNEXPECTED
@@ -32,6 +36,9 @@ class Silent:
 
     def advanced(self, subject: str, cases: int) -> None:
         """Nothing."""
+
+    def expects(self, seconds: float, *, at_least: bool) -> None:
+        """Nothing is timed here."""
 
 
 def run(out: Path, attribute: str, *, resume: bool = False) -> list[dict[str, Any]]:
@@ -117,3 +124,35 @@ def test_a_row_that_was_not_asked_again_goes_where_it_fits() -> None:
     ]
     name = bundle_id(("s", "BN-TRAIN-1", "y", "diverges", "beyond bound", ""))
     assert {tuple(each["divergences"]) for each in found} == {(name,)}
+
+
+class Nobody:
+    """In place of a process: notes what it is asked."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.asked: list[str] = []
+
+    def ask(self, questions: Iterable[Question], limit: float) -> Iterator[tuple[Case, Outcome]]:
+        """No answers."""
+        del limit
+        self.asked += [question.case.id for question in questions]
+        return iter(())
+
+
+def test_what_hung_is_not_asked_again() -> None:
+    """It would take all its time once more, and is explained by having taken it."""
+    plain = [case for case in plan_cases(PROFILES["quick"], cases=300, seed=0) if case.steps == 1]
+    cases = {case.id: case for case in plain[:2]}
+    hung, wrong = cases
+    row = {"subject": Right.name, "clause": "BN-CALL-1", "quantity": "call", "known": ""}
+    rows = pd.DataFrame(
+        [
+            row | {"verdict": "hung", "cause": "hang", "case_id": hung, "message": ""},
+            row | {"verdict": "crashed", "cause": "crash", "case_id": wrong, "message": ""},
+        ]
+    )
+    nobody = Nobody()
+    found = explain_subject(Right, rows, cases, cast("SubjectProcess", nobody), 5.0)
+    assert nobody.asked == [wrong]
+    assert [(each.kind, each.affected) for each in found] == [(Kind.FORM, ((hung, "call"),))]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from pebble.pool.base_pool import PoolStatus
@@ -19,20 +22,31 @@ from bnconform.conformance.contract import (
     Raised,
     Unsupported,
 )
+from bnconform.conformance.engine import process as process_module
 from bnconform.conformance.engine.loading import Target, load_class
+from bnconform.conformance.engine.output import OUTPUT_LIMIT
 from bnconform.conformance.engine.process import Question, SubjectProcess
-from bnconform.conformance.engine.worker import OUTPUT_LIMIT
+from bnconform.conformance.engine.worker import OTHERWISE_EVERY
 
 
 def _case(*, marked: bool) -> Case:
-    """A plain training case that faulty.py's adapters do or do not stumble over."""
+    """A plain training case that faulty_process.py's adapters do or do not stumble over."""
+    return _case_that(lambda case: (int(case.id, 16) % 5 == 0) is marked)
+
+
+def _case_that(fits: Callable[[Case], bool]) -> Case:
+    """The first plain training case that does."""
     for number in range(1000):
         stream = Stream(f"test/{number}")
         demand = Demand(rank=2, feature_axes=(1,), batch=4, mode=Mode.TRAIN, steps=1)
         case = draw_case(stream, draw_signature(stream, demand), FillKind.NORMAL)
-        if (int(case.id, 16) % 5 == 0) is marked:
+        if fits(case):
             return case
     raise AssertionError
+
+
+def _is_odd(case: Case, *, odd: bool) -> bool:
+    return (int(case.id, 16) % 2 == 1) is odd
 
 
 def _ask(target: Target, *cases: Case, limit: float = 30.0, repeat: bool = False) -> list[Outcome]:
@@ -60,10 +74,20 @@ def test_a_segfault_costs_its_own_case_only(faulty: Callable[[str], Target]) -> 
     assert "about to die" in crashed.output
 
 
+def test_what_is_told_of_a_crash_was_printed_over_its_own_case(
+    faulty: Callable[[str], Target],
+) -> None:
+    """Neither by a process that died before it, nor by one that came after it."""
+    good, bad = _case(marked=False), _case(marked=True)
+    crashes = _ask(faulty("SometimesSegfaults"), bad, good, bad, bad)
+    said = [outcome.output for outcome in crashes if isinstance(outcome, Crashed)]
+    assert said == ["about to die"] * 3
+
+
 def test_a_hang_that_ignores_sigterm_ends_at_its_limit(faulty: Callable[[str], Target]) -> None:
     """The hung case is given up after its limit; the next one is answered."""
     hung, last = _ask(faulty("SometimesHangs"), _case(marked=True), _case(marked=False), limit=15.0)
-    assert hung == Hung(limit=15.0, output="")
+    assert hung == Hung(limit=15.0, output="about to hang")
     assert isinstance(last, Answered)
 
 
@@ -103,11 +127,49 @@ def test_quantities_that_do_not_repeat_are_named(faulty: Callable[[str], Target]
     assert outcome.unrepeatable == (Quantity.RUNNING_MEAN,)
 
 
-def test_an_answer_that_is_no_array_says_which(faulty: Callable[[str], Target]) -> None:
-    """A list in place of an array is an error of the adapter, by name."""
-    (outcome,) = _ask(faulty("AnswersLists"), _case(marked=False))
+def test_what_depends_on_the_call_before_does_not_repeat(faulty: Callable[[str], Target]) -> None:
+    """The second run follows the first one of the same case, and so differs."""
+    outcome, _ = _ask(faulty("Remembers"), _case(marked=False), _case(marked=True), repeat=True)
+    assert isinstance(outcome, Answered)
+    assert outcome.unrepeatable == (Quantity.Y,)
+
+
+@pytest.mark.parametrize(
+    ("odd", "unrepeatable"),
+    [
+        pytest.param((True, False), (Quantity.Y,), id="two cases of different effect go before"),
+        pytest.param((False, False), (), id="both have the same, so that there is nothing to see"),
+    ],
+)
+def test_what_depends_on_another_case_does_not_repeat(
+    faulty: Callable[[str], Target], odd: tuple[bool, bool], unrepeatable: tuple[Quantity, ...]
+) -> None:
+    """Some cases are run again after another one than the first time."""
+    by_parity = {each: _case_that(partial(_is_odd, odd=each)) for each in (True, False)}
+    before = [by_parity[each] for each in odd]
+    looked_at = _case_that(lambda case: int(case.id, 16) % OTHERWISE_EVERY == 0)
+    *_, outcome = _ask(faulty("RemembersTheOtherCase"), *before, looked_at, repeat=True)
+    assert isinstance(outcome, Answered)
+    assert outcome.unrepeatable == unrepeatable
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        pytest.param("a list", "gave y as list", id="no array"),
+        pytest.param("a number", "gave y as float32", id="a number is no array of rank 0"),
+        pytest.param("objects", "gave y as an array of objects", id="cannot be sent, nor judged"),
+    ],
+)
+def test_an_answer_that_is_no_array_of_numbers_says_which(
+    faulty: Callable[[str], Target], way: str, said: str
+) -> None:
+    """It is an error of the adapter, by name."""
+    with SubjectProcess(faulty("AnswersWrongly"), {"FAULTY_WRONG": way}) as process:
+        question = Question(case=_case(marked=False), repeat=False)
+        ((_, outcome),) = process.ask([question], 30.0)
     assert isinstance(outcome, Raised)
-    assert "gave y as list" in outcome.error
+    assert said in outcome.error
 
 
 @pytest.mark.parametrize(
@@ -115,6 +177,7 @@ def test_an_answer_that_is_no_array_says_which(faulty: Callable[[str], Target]) 
     [
         pytest.param("CannotStart", "ModuleNotFoundError", id="framework absent"),
         pytest.param("DiesStarting", "exit code 7", id="framework kills its process"),
+        pytest.param("ExitsStarting", "SystemExit: no licence", id="framework leaves politely"),
     ],
 )
 def test_a_subject_that_cannot_start_is_unavailable_with_its_reason(
@@ -128,59 +191,54 @@ def test_a_subject_that_cannot_start_is_unavailable_with_its_reason(
     assert reason in described.reason
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        pytest.param("Aborts", -6, id="abort"),
-        pytest.param("Leaves", 7, id="os._exit"),
-        pytest.param("ClosesTheChannel", 9, id="cannot answer any more"),
-    ],
-)
-def test_a_process_that_ends_costs_its_own_case_only(
-    faulty: Callable[[str], Target], name: str, code: int
+def test_an_import_that_hangs_makes_a_subject_unavailable(
+    faulty: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever way it ends, the case is a crash and its neighbours are answered."""
-    good, bad = _case(marked=False), _case(marked=True)
-    first, crashed, *rest = _ask(faulty(name), good, bad, good, good)
-    assert isinstance(crashed, Crashed)
-    assert crashed.exit_code == code
-    assert all(isinstance(outcome, Answered) for outcome in (first, *rest))
+    """It is waited for no longer than the limit for starting."""
+    monkeypatch.setattr(process_module, "START_LIMIT", 3.0)
+    began = time.monotonic()
+    with SubjectProcess(faulty("HangsStarting"), {}) as process:
+        described = process.describe()
+    assert not described.available
+    assert described.reason == "did not start within 3 s"
+    assert time.monotonic() - began < 60.0
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("HangsInC", id="no Python runs any more"),
-        pytest.param("WritesToTheChannel", id="the pool waits for the rest of a message"),
-    ],
-)
-def test_a_process_that_is_lost_costs_its_own_case_only(
-    faulty: Callable[[str], Target], name: str
+def test_a_clock_that_is_set_changes_no_limit(
+    faulty: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where neither the process nor its pool can tell, the case has hung at its limit."""
-    good, bad = _case(marked=False), _case(marked=True)
-    first, hung, *rest = _ask(faulty(name), good, bad, good, good, limit=4.0)
-    assert isinstance(hung, Hung)
-    assert all(isinstance(outcome, Answered) for outcome in (first, *rest))
-
-
-@pytest.mark.parametrize("name", ["StartsThreads", "FloodsStdout", "AnswersViews"])
-def test_what_is_no_fault_of_the_answer_is_answered(
-    faulty: Callable[[str], Target], name: str
-) -> None:
-    """Threads and noise cost nothing; what was printed last is kept, up to a limit."""
-    found = _ask(faulty(name), _case(marked=True), _case(marked=False))
+    """A year forward at every look: nothing has hung, neither while starting nor in a case."""
+    year, looks = 365 * 86_400.0, itertools.count()
+    began = time.time()
+    monkeypatch.setattr(time, "time", lambda: began + year * next(looks))
+    with SubjectProcess(faulty("StartsSlowly"), {}) as process:
+        assert process.describe().available
+        questions = [Question(case=_case(marked=False), repeat=False)] * 3
+        found = [outcome for _, outcome in process.ask(questions, 30.0)]
     assert all(isinstance(outcome, Answered) for outcome in found)
-    if name == "FloodsStdout":
-        assert found[0].output.endswith("the end")  # type: ignore[union-attr]
-        assert len(found[0].output) == OUTPUT_LIMIT  # type: ignore[union-attr]
+    # The pool looked at it, so that a limit of its own would have struck.
+    assert next(looks) > 1
 
 
-def test_what_is_no_exception_is_an_outcome_too(faulty: Callable[[str], Target]) -> None:
-    """KeyboardInterrupt in a subject does not interrupt the harness."""
-    (outcome,) = _ask(faulty("InterruptsItself"), _case(marked=False))
-    assert isinstance(outcome, Raised)
-    assert outcome.error.startswith("KeyboardInterrupt")
+def test_a_clock_that_is_set_back_keeps_a_hang_from_lasting(
+    faulty: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit ends it all the same."""
+    looks = itertools.count()
+    monkeypatch.setattr(time, "time", lambda: 1e9 - next(looks))
+    monkeypatch.setattr(process_module, "START_LIMIT", 3.0)
+    with SubjectProcess(faulty("HangsStarting"), {}) as process:
+        assert process.describe().reason == "did not start within 3 s"
+
+
+def test_what_was_printed_is_kept_up_to_a_limit(faulty: Callable[[str], Target]) -> None:
+    """The end of it, which says most."""
+    outcome, after = _ask(faulty("FloodsStdout"), _case(marked=True), _case(marked=False))
+    assert isinstance(outcome, Answered)
+    assert outcome.output.endswith("the end")
+    assert len(outcome.output) == OUTPUT_LIMIT
+    assert isinstance(after, Answered)
+    assert after.output == ""
 
 
 def test_a_process_that_takes_too_much_memory_is_killed(faulty: Callable[[str], Target]) -> None:

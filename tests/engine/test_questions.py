@@ -36,6 +36,9 @@ class Quiet:
     def advanced(self, subject: str, cases: int) -> None:
         pass
 
+    def expects(self, seconds: float, *, at_least: bool) -> None:
+        """Nothing is timed here."""
+
 
 def _run(
     out: Path, target: Target, known: Sequence[KnownDivergence] = (), **changes: Any

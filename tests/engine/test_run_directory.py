@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +115,88 @@ def test_a_full_disk_is_a_clear_error_and_loses_nothing(
     assert len(list((out / "records").glob("*.parquet"))) == 3
     assert _run(out, "--resume").exit_code == 0
     pd.testing.assert_frame_equal(_rows(out), _rows(whole))
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits other processes")
+def test_a_write_that_fails_halfway_loses_nothing(whole: Path, tmp_path: Path) -> None:
+    """What the library in C has begun is removed, and resuming completes the run."""
+    out = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "-m", "bnconform", *ARGUMENTS, "--out", str(out)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as harness:  # fmt: skip
+        while not list(out.glob("records/*.parquet")):
+            time.sleep(0.01)
+        resource.prlimit(harness.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+        _, told = harness.communicate()
+    assert harness.returncode == 2, told
+    assert "File too large" in told
+    assert "continue with --resume" in told
+    assert not list(out.glob("**/*.tmp"))
+    assert _run(out, "--resume").exit_code == 0
+    pd.testing.assert_frame_equal(_rows(out), _rows(whole))
+
+
+def _read_only(*_: Any, **__: Any) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_a_read_only_place_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that another place must be chosen, before anything is asked."""
+    monkeypatch.setattr(Path, "mkdir", _read_only)
+    with pytest.raises(RunDirectoryError, match=r"cannot write to .*: Read-only file system; choo"):
+        RunDirectory.create(tmp_path / "run", {"format": "bn-run/1"}, ())
+
+
+def test_a_run_that_has_become_read_only_is_left_as_it_is(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resuming it is refused with the reason, and what it holds stays."""
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    unlink = Path.unlink
+
+    def unless_there(path: Path, *, missing_ok: bool = False) -> None:
+        if out in path.parents:
+            _read_only()
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unless_there)
+        done = _run(out, "--resume")
+    assert done.exit_code == 2
+    assert "Read-only file system" in done.output
+    pd.testing.assert_frame_equal(_rows(out), _rows(whole))
+
+
+def test_a_run_that_was_killed_before_its_manifest_is_begun_anew(
+    whole: Path, tmp_path: Path
+) -> None:
+    """It holds no answer yet, and --resume says to leave it out."""
+    out = tmp_path / "run"
+    for name in ("records", "divergences", "explanations"):
+        (out / name).mkdir(parents=True)
+    (out / "cases.jsonl").write_text("{}\n")
+    (out / "topics.tmp").write_text('{"id"')
+    refused = _run(out, "--resume")
+    assert refused.exit_code == 2
+    assert "leave --resume out" in refused.output
+    assert _run(out).exit_code == 0
+    pd.testing.assert_frame_equal(_rows(out), _rows(whole))
+
+
+@pytest.mark.parametrize(
+    "name", ["mine.txt", "records/numpy.reference-00000.parquet", "footer.json"]
+)
+def test_what_is_no_leftover_of_a_beginning_is_not_overwritten(tmp_path: Path, name: str) -> None:
+    """Neither somebody's files nor rows whose manifest is gone."""
+    (tmp_path / "run" / "records").mkdir(parents=True)
+    (tmp_path / "run" / name).write_text("precious")
+    with pytest.raises(RunDirectoryError, match="is not empty and holds no run"):
+        RunDirectory.create(tmp_path / "run", {"format": "bn-run/1"}, ())
+    assert (tmp_path / "run" / name).read_text() == "precious"
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(whole: Path, tmp_path: Path) -> None:

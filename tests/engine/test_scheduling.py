@@ -127,3 +127,23 @@ def test_closing_sends_waiting_workers_home(clock: _Clock) -> None:
         scheduler.close()
         assert idle.result(timeout=10) is None
     assert scheduler.take("a") is None
+
+
+def test_more_gives_units_of_the_same_subject_and_never_waits(clock: _Clock) -> None:
+    """Whoever holds what others need gives it back when nothing of its subject is left."""
+    scheduler = _scheduler(clock, a=2, b=2)
+    _take(scheduler)
+    _take(scheduler)
+    second = scheduler.more("a")
+    assert second is not None
+    assert (second.subject.name, second.block) == ("a", 1)
+    # Of b it is not known yet whether help is worth it: take would wait for that.
+    assert scheduler.more("a") is None
+
+
+def test_after_closing_there_is_no_more(clock: _Clock) -> None:
+    """Units that wait are left where they are."""
+    scheduler = _scheduler(clock, a=2)
+    _take(scheduler)
+    scheduler.close()
+    assert scheduler.more("a") is None

@@ -347,6 +347,14 @@ def test_a_side_of_different_runs_is_refused(make: Callable[..., Any], tmp_path:
         compare_sides(side, side)
 
 
+def test_two_runs_without_a_divergence_are_alike(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Nothing is new where nothing was ever wrong."""
+    side = Side(runs=load_runs([make({}).write(tmp_path / "run")]), causes=None)
+    found = compare_sides(side, side)
+    assert found.divergences.empty
+    assert found.failing().empty
+
+
 def test_shards_of_one_run_are_one_side(make: Callable[..., Any], tmp_path: Path) -> None:
     """A divergence in the second shard is found, and a missing shard is said."""
     parts = []
@@ -358,6 +366,6 @@ def test_shards_of_one_run_are_one_side(make: Callable[..., Any], tmp_path: Path
     both, first = (Side(runs=load_runs(some), causes=None) for some in (parts, parts[:1]))
     found = compare_sides(both, first)
     assert [(each.what, each.before, each.after) for each in found.differences] == [
-        ("shards", "all", "1 of 2")
+        ("shards", "all", "2/2 missing")
     ]
     assert set(found.divergences["why"]) == {"not run"}

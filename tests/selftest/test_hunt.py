@@ -14,10 +14,11 @@ from bnconform.conformance.case import Case
 from bnconform.conformance.cases.corners import corners_of
 from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.contract import Adapter
+from bnconform.conformance.engine.answering import repeats
 from bnconform.conformance.explanation.explanation import Explanation, Witness
 from bnconform.conformance.explanation.names import Kind, Stage, Why
 from bnconform.conformance.selftest import hunt as hunting
-from bnconform.conformance.selftest.hunt import Hunted, hunt, repeats
+from bnconform.conformance.selftest.hunt import Hunted, hunt
 from bnconform.conformance.selftest.order import diverse_first, traits
 from bnconform.conformance.selftest.planted import Form, Planted
 from bnconform.conformance.selftest.runner import Tally, planned, selftest

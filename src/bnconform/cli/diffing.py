@@ -20,6 +20,7 @@ from bnconform.reports.comparison import FACTOR, Change, Comparison, Side, compa
 from bnconform.reports.errors import ReportError
 from bnconform.reports.explained import facts_by_id, read_explanations
 from bnconform.reports.frames import Runs, load_runs
+from bnconform.reports.shards import gaps
 from bnconform.reports.unlike import Difference
 from bnconform.reports.words import grouped, plural, short
 
@@ -54,6 +55,9 @@ def diff(
             raise UsageError(msg)
         before, after = read_side(run_a), read_side(run_b)
         found = compare_sides(before, after, factor=factor)
+        for name, side in (("A", before), ("B", after)):
+            for sentence in gaps(side.runs):
+                typer.echo(f"bnconform: {name} is incomplete: {sentence}", err=True)
     failing = found.failing(strict=strict)
     status = int(bool(len(failing)) or (complete and found.lost > 0))
     if as_json:

@@ -6,19 +6,25 @@ import datetime
 import json
 import os
 import re
-import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bnconform.cli.clustering import cluster_at
 from bnconform.cli.errors import UsageError, user_errors
+from bnconform.cli.progress import Reporter
 from bnconform.cli.subjects import describe_all, select_targets
 from bnconform.conformance.cases.plan import PROFILES
-from bnconform.conformance.engine.campaign import Request, Subject, run_campaign
+from bnconform.conformance.engine.campaign import (
+    Request,
+    Subject,
+    describe_subject,
+    run_campaign,
+)
 from bnconform.conformance.engine.process import MEMORY_LIMIT
+from bnconform.conformance.engine.station import ClusterError
 from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.scripts import Published, publish_scripts
 
@@ -41,6 +47,18 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Subjects at a time (default: the cores).")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", help="Work on a Ray cluster: its address, 'auto' or 'local'."),
+    ] = None,
+    runtime_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--runtime-env",
+            help="NAME=FILE.json: Ray's runtime environment for subjects called NAME or NAME.*; "
+            "may be repeated.",
+        ),
+    ] = None,
     known: Annotated[
         Path | None, typer.Option("--known", help="Folder of known divergences (default: ours).")
     ] = None,
@@ -62,20 +80,27 @@ def run(
     Exit status 0: nothing unexpected. 1: unexpected divergences, or stale known ones. 2: the call
     or the harness is at fault.
     """
-    with user_errors():
+    with user_errors(ClusterError):
         request = _request(out, cases, profile, seed, shard, workers, resume, memory)
         entries = load_known(_folder(known))
         targets = select_targets(subjects, adapter or [])
-        with Reporter() as reporter:
-            found = describe_all(targets, request.workers, reporter.described)
+        with (
+            Reporter() as reporter,
+            cluster_at(cluster, runtime_env or [], workers, reporter.say) as crew,
+        ):
+            if crew is not None and workers is None:
+                request = replace(request, workers=crew.cores)
+            describe = describe_subject if crew is None else crew.describe
+            found = describe_all(targets, request.workers, reporter.described, describe)
             _need_one(found)
             today = datetime.datetime.now(datetime.UTC).date()
-            footer = run_campaign(request, found, entries, reporter, today)
+            footer = run_campaign(request, found, entries, reporter, today, crew)
         published = publish_scripts(
             out,
             max(scripts, 0),
             only=lambda divergence: not divergence["known"],
-            workers=request.workers,
+            # Here, wherever the cases were answered.
+            workers=min(request.workers, os.cpu_count() or 1),
         )
     if as_json:
         typer.echo(json.dumps(footer, indent=1))
@@ -147,56 +172,6 @@ def _need_one(subjects: list[Subject]) -> None:
     reasons = "; ".join(f"{each.name}: {each.described.reason}" for each in subjects)
     msg = f"no subject is available, so there is nothing to run ({reasons})"
     raise UsageError(msg)
-
-
-class Reporter:
-    """Shows progress: bars on a terminal, plain lines when piped."""
-
-    def __init__(self) -> None:
-        """Draw on stderr, so that stdout holds only results."""
-        self._console = Console(stderr=True, highlight=False)
-        self._live = sys.stderr.isatty()
-        self._progress = Progress(
-            TextColumn("{task.description:<20}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self._console,
-            disable=not self._live,
-        )
-        self._tasks: dict[str, Any] = {}
-        self._left: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Leave the terminal as it was."""
-        self._progress.stop()
-
-    def described(self, subject: Subject) -> None:
-        """Say what a subject is, or why it is unavailable."""
-        described = subject.described
-        text = f"{described.version} on {described.device}"
-        if not described.available:
-            text = f"unavailable: {described.reason}"
-        self._console.print(f"{subject.name:<20} {text}", markup=False, soft_wrap=True)
-
-    def started(self, subject: str, total: int) -> None:
-        """Open a bar, or print a line."""
-        self._left[subject] = total
-        self._tasks[subject] = self._progress.add_task(subject, total=total)
-        if not self._live:
-            self._console.print(f"{subject:<20} {total} cases", markup=False)
-
-    def advanced(self, subject: str, cases: int) -> None:
-        """Move the bar; when piped, say only when the subject is done."""
-        self._progress.advance(self._tasks[subject], cases)
-        self._left[subject] -= cases
-        if self._left[subject] <= 0 and cases and not self._live:
-            self._console.print(f"{subject:<20} done", markup=False)
 
 
 def _print_summary(footer: dict[str, Any], out: Path) -> None:

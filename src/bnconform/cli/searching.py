@@ -18,7 +18,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from bnconform.adapters import REGISTRY
 from bnconform.cli.case_words import case_in_words
 from bnconform.cli.errors import UsageError, user_errors
-from bnconform.cli.running import Reporter
+from bnconform.cli.progress import Reporter
 from bnconform.cli.subjects import describe_all
 from bnconform.conformance.corpus import CorpusError, read_entries, write_entries
 from bnconform.conformance.engine.loading import Target

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bnconform.adapters import REGISTRY
 from bnconform.cli.errors import UsageError
+from bnconform.conformance.contract import Adapter
 from bnconform.conformance.engine.campaign import Subject, describe_subject
 from bnconform.conformance.engine.loading import Target, load_class
 
@@ -35,7 +36,10 @@ def _names(names: str, have_adapters: bool) -> list[str]:
 
 
 def describe_all(
-    targets: Sequence[Target], workers: int, done: Callable[[Subject], None]
+    targets: Sequence[Target],
+    workers: int,
+    done: Callable[[Subject], None],
+    describe: Callable[[Target, type[Adapter]], Subject] = describe_subject,
 ) -> list[Subject]:
     """Start every subject once, ``workers`` at a time; ``done`` hears of each."""
     classes = [load_class(target) for target in targets]
@@ -46,7 +50,7 @@ def describe_all(
         raise UsageError(msg)
     subjects = []
     with ThreadPoolExecutor(max_workers=workers) as executor:
-        for subject in executor.map(describe_subject, targets, classes):
+        for subject in executor.map(describe, targets, classes):
             done(subject)
             subjects.append(subject)
     return subjects
