@@ -24,9 +24,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ARGUED = ROOT / "docs" / "mutation.md"
-PATTERNS = ("spec", "bounds*", "judging/compare", "judging/judge*")
+PATTERNS = ("spec*", "bounds*", "judging/compare", "judging/judge*")
 TESTS = (
     "spec",
+    "spec_second",
     "spec_variants",
     "differences",
     "bounds*",
@@ -108,12 +109,12 @@ def _modules() -> Iterator[str]:
 def _stage(work: Path, modules: list[str]) -> None:
     """A copy of the package and its core tests, with real files where there are symlinks."""
     ignore = shutil.ignore_patterns("__pycache__")
-    for source, target in (("src/bnconform", "src/bnconform"), ("tests/core", "tests/core")):
-        shutil.rmtree(work / target, ignore_errors=True)
-        shutil.copytree(ROOT / source, work / target, ignore=ignore)
+    for folder in ("src/bnconform", "tests/core", "benchmarks"):
+        shutil.rmtree(work / folder, ignore_errors=True)
+        shutil.copytree(ROOT / folder, work / folder, ignore=ignore)
     shutil.copy(ROOT / "tests/conftest.py", work / "tests/conftest.py")
     shutil.copy(ROOT / "pyproject.toml", work / "pyproject.toml")
-    lines = ["[mutmut]", "source_paths=src", "only_mutate="]
+    lines = ["[mutmut]", "source_paths=src", "also_copy=benchmarks", "only_mutate="]
     lines += [f"    src/bnconform/conformance/{module}" for module in modules]
     lines += ["pytest_add_cli_args=", "    -m", "    not hypothesis"]
     lines += ["pytest_add_cli_args_test_selection=", *(f"    {test}" for test in _tests())]

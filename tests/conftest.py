@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,6 +15,6 @@ settings.load_profile("repeatable")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compiled code is kept beside what pytest keeps, not in the user's own cache."""
-    folder = Path(config.cache.mkdir("bnconform")) if config.cache else None
-    if folder is not None:
-        os.environ.setdefault("BNCONFORM_CACHE", str(folder))
+    cache: pytest.Cache | None = getattr(config, "cache", None)
+    if cache is not None:
+        os.environ.setdefault("BNCONFORM_CACHE", str(cache.mkdir("bnconform")))

@@ -18,7 +18,14 @@ STATELESS = {
     "tf.nn": "moments and batch_normalization keep nothing",
     "tf.fused": "the op takes statistics and returns them",
     "torch.functional": "the function updates arrays that its caller keeps",
-    "gpu.triton": "the kernel updates arrays that its caller keeps",
+    **dict.fromkeys(
+        ("gpu.triton", "gpu.cuda", "gpu.cuda.emulated"),
+        "the kernel updates arrays that its caller keeps",
+    ),
+    **dict.fromkeys(
+        ("torch.cuda", "torch.cudnn"), "the function updates arrays that its caller keeps"
+    ),
+    "cudnn.frontend": "the graph takes statistics and returns them",
     **dict.fromkeys(
         (
             "onnx.runtime",
