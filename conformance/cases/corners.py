@@ -13,7 +13,7 @@ from .levels import large_level, small_level
 
 Corner = Callable[[Case], bool]
 
-LARGE_COUNT = 2**20
+LARGE_COUNT = 2**18
 """Values per channel from which on a reduction is a large one."""
 
 OFFSETS_NAMED = (10.0, 300.0, 1e3, 3e3, 1e4)

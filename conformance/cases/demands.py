@@ -171,7 +171,7 @@ _VARIANTS: Mapping[str, Demand] = {
 _LARGE = Demand(
     rank=4,
     feature_axes=(1,),
-    shape=(16, 2, 256, 256),
+    shape=(16, 2, 128, 128),
     mode=Mode.TRAIN,
     steps=1,
     dtype=DType.FLOAT32,
@@ -189,11 +189,11 @@ LARGE_DEMANDS: Mapping[str, Demand] = {
         for layout in Layout
     },
     "large reduction, float64, channels on the last axis": replace(
-        _LARGE, feature_axes=(-1,), shape=(16, 256, 256, 2),
+        _LARGE, feature_axes=(-1,), shape=(16, 128, 128, 2),
         layouts=(Layout.CONTIGUOUS, Layout.CONTIGUOUS),
     ),
 }  # fmt: skip
-"""2^20 values per channel, for campaigns that have the time: the reference alone takes seconds."""
+"""2^18 values per channel, for campaigns that have the time: more than any kernel sums at once."""
 
 DEMANDS: Mapping[str, Demand] = {
     **{

@@ -25,7 +25,7 @@ from .answering import answers
 from .bundles import Bundles
 from .closing import close_run
 from .crew import Crew, Found, info_of
-from .explaining import explain_subject, explained_rows, write_explanations
+from .explaining import NEEDED, explain_subject, explained_rows, write_explanations
 from .judging import Judged, make_trial
 from .manifest import make_manifest, recorded_versions, subject_to_dict
 from .process import SubjectProcess
@@ -201,8 +201,8 @@ class _Campaign:
         self.run_directory.write_part(part, rows)
 
     def rows_of(self, subject: Subject) -> pd.DataFrame:
-        """All rows of a subject that are on disk."""
-        return self.run_directory.records_of(subject.name)
+        """All rows of a subject that are on disk, in the columns that explaining them needs."""
+        return self.run_directory.records_of(subject.name, NEEDED)
 
     def keep_explanations(self, subject: Subject, explained: Sequence[Mapping[str, Any]]) -> None:
         """Write the causes that :func:`explained_rows` gave for a subject."""

@@ -34,6 +34,9 @@ from .run_directory import write_json
 
 EXPLANATIONS = "explanations.json"
 
+NEEDED = ("subject", "clause", "quantity", "verdict", "cause", "known", "case_id", "message")
+"""Columns of a subject's rows that are needed to explain them: the others would fill memory."""
+
 MOST_OF_A_SORT = 12
 """Diverging cases that are asked again for each clause, quantity and cause."""
 

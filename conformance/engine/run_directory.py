@@ -135,9 +135,9 @@ class RunDirectory:
         """Where the causes of one subject's divergences are."""
         return self.explanations / f"{subject.replace('@', '-at-')}.json"
 
-    def records_of(self, subject: str) -> pd.DataFrame:
-        """All rows of one subject written so far, in a fixed order."""
-        frame = self.read_records(f"{subject.replace('@', '-at-')}-[0-9][0-9][0-9][0-9][0-9]")
+    def records_of(self, subject: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """All rows of one subject written so far, in a fixed order, or some of their columns."""
+        frame = self.read_records(f"{subject.replace('@', '-at-')}-[0-9]*", columns)
         return frame[frame["subject"] == subject]
 
     def write_part(self, path: Path, rows: Iterable[Record]) -> None:
@@ -148,15 +148,17 @@ class RunDirectory:
         with writing(path) as temporary:
             frame.to_parquet(temporary, index=False, write_page_checksum=True)
 
-    def read_records(self, name: str = "*") -> pd.DataFrame:
+    def read_records(self, name: str = "*", columns: Sequence[str] | None = None) -> pd.DataFrame:
         """All rows written so far in parts that are called ``name``, in a fixed order."""
-        parts = list(self.read_parts(name))
+        parts = list(self.read_parts(name, columns))
         return pd.concat(parts, ignore_index=True) if parts else self.no_records()
 
-    def read_parts(self, name: str = "*") -> Iterator[pd.DataFrame]:
+    def read_parts(
+        self, name: str = "*", columns: Sequence[str] | None = None
+    ) -> Iterator[pd.DataFrame]:
         """The same part by part."""
         for path in sorted(self.records.glob(f"{name}.parquet")):
-            yield pd.read_parquet(path)
+            yield pd.read_parquet(path, columns=None if columns is None else list(columns))
 
     @staticmethod
     def no_records() -> pd.DataFrame:

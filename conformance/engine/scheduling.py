@@ -25,6 +25,7 @@ class _Queue:
 
     waiting: deque[Unit]
     unfinished: int
+    questions_waiting: int
     workers: int = 0
     questions_done: int = 0
     seconds: float = 0.0
@@ -39,7 +40,7 @@ class _Queue:
         if not (self.waiting and self.measured):
             return 0.0
         rate = self.seconds / self.questions_done
-        return rate * sum(unit.questions for unit in self.waiting) / max(self.workers, 1)
+        return rate * self.questions_waiting / max(self.workers, 1)
 
 
 @dataclass(kw_only=True)
@@ -55,7 +56,11 @@ class Scheduler:
     def add(self, subject: str, units: Iterable[Unit]) -> None:
         """Queue the units of a subject, none of which has begun; there may be none."""
         waiting = deque(units)
-        self._queues[subject] = _Queue(waiting=waiting, unfinished=len(waiting))
+        self._queues[subject] = _Queue(
+            waiting=waiting,
+            unfinished=len(waiting),
+            questions_waiting=sum(unit.questions for unit in waiting),
+        )
 
     def take(self, holding: str | None) -> Unit | None:
         """The next unit for a worker that has ``holding`` started; None when it may go home.
@@ -87,7 +92,9 @@ class Scheduler:
             return self._next_of(holding)
 
     def _next_of(self, subject: str) -> Unit:
-        unit = self._queues[subject].waiting.popleft()
+        queue = self._queues[subject]
+        unit = queue.waiting.popleft()
+        queue.questions_waiting -= unit.questions
         self._began[subject, unit.block] = self.clock()
         return unit
 
@@ -101,7 +108,7 @@ class Scheduler:
             done = sum(queue.questions_done for queue in queues)
             average = sum(queue.seconds for queue in queues) / done if done else math.nan
             seconds = sum(
-                sum(unit.questions for unit in queue.waiting)
+                queue.questions_waiting
                 * (queue.seconds / queue.questions_done if queue.measured else average)
                 for queue in queues
             )

@@ -188,8 +188,8 @@ def _last_first(found: Expectation) -> tuple[int, ...]:
 
 
 def _rows(stacked: np.ndarray, back: tuple[int, ...]) -> np.ndarray:
-    """The cases' arrays one after the other, each in C order."""
-    return np.array(stacked.transpose(back), order="C", subok=True)
+    """The cases' arrays one after the other, each in C order; a view where they lie so already."""
+    return np.asanyarray(stacked.transpose(back), order="C")
 
 
 def _numbers(value: Number, back: tuple[int, ...]) -> Iterator[Number]:

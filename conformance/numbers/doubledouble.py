@@ -84,7 +84,8 @@ class DoubleDouble:
     Supports + - * /, unary minus, ``np.sqrt``, ``np.square``, ``np.maximum``, ``np.minimum``,
     ``sum`` over axes, ``reshape`` and broadcasting, which is all that ``spec.py`` uses; anything
     else raises TypeError. Values never change, so what was computed from the same two operands is
-    not computed again: differences, products and sums are remembered as long as the left one lives.
+    not computed again: differences, products and sums are remembered as long as the left one lives,
+    unless they are so large that memory is worth more than time.
     """
 
     __slots__ = ("_halves", "_known", "hi", "lo", "plain")
@@ -160,6 +161,8 @@ class DoubleDouble:
         """``operation`` with ``other``, remembered where that is an array of this kind."""
         if not isinstance(other, DoubleDouble) or other is self:
             return operation(self, _lift(other))
+        if max(self.hi.size, other.hi.size) >= LARGE:
+            return operation(self, other)
         key = (operation, id(other))
         if key not in self._known:
             # Kept with its operand, so that no other one can get the same id.

@@ -321,7 +321,7 @@ def test_a_lower_precision_shows_in_every_case_that_is_named_after_it(dtype: DTy
 
 @pytest.mark.parametrize("layout", Layout)
 def test_a_large_reduction_has_its_count_and_its_layout(layout: Layout) -> None:
-    """2^20 values per channel in an array that lies in memory as it is called."""
+    """2^18 values per channel in an array that lies in memory as it is called."""
     corner = f"large reduction, {layout}"
     case = _drawn(corner)[0]
     inputs = make_inputs(case)
