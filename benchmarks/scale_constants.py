@@ -19,7 +19,6 @@ from typing import Any, cast
 
 import pandas as pd
 from scale_costs import GROWS_FROM
-from scale_simulation import Named, Piece
 
 from bnconform.adapters import REGISTRY
 from bnconform.cli.subjects import select_targets
@@ -34,8 +33,7 @@ from bnconform.conformance.engine.loading import load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
 from bnconform.conformance.engine.recording import Labels, make_records
 from bnconform.conformance.engine.run_directory import RunDirectory
-from bnconform.conformance.engine.scheduling import Scheduler
-from bnconform.conformance.engine.units import Subject, Unit, describe_subject
+from bnconform.conformance.engine.units import Subject, describe_subject
 from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.record import Record
 from bnconform.conformance.topic import topic_of_case
@@ -53,8 +51,7 @@ class Constants:
     ``carrying`` is what a case takes on its way to a subject and back, its inputs included, beyond
     the subject's own seconds; ``judging`` its inputs again, reference, bounds and verdict; ``rare``
     both for a case of a signature that has few, some of which are large. ``labelling`` is one row,
-    ``fetching`` unpickling one that was judged elsewhere; ``estimating`` and ``choosing`` one
-    waiting unit each time the scheduler looks at all of them; ``merged`` the bytes of a row in one
+    ``fetching`` unpickling one that was judged elsewhere; ``merged`` the bytes of a row in one
     large file, as pandas writes it and with Zstandard; ``startup`` is by subject, 0 where it is not
     available. Seconds are those of processes, not of the clock, wherever that can be told.
     """
@@ -75,8 +72,6 @@ class Constants:
     fact_bytes: float
     row_bytes: float
     merged: Mapping[str, float]
-    estimating: float
-    choosing: float
     startup: Mapping[str, float]
 
 
@@ -113,7 +108,6 @@ def measure(run: Path, subjects: Iterable[str], every: int, *, planned: int = 10
             **_fetching(rows),
             **_closing(run),
             **_facts(growing),
-            **scheduling(),
             startup={name: _startup(name) for name in subjects},
         )
 
@@ -261,23 +255,6 @@ def _facts(cases: Sequence[Case]) -> dict[str, Any]:
     """Bytes of the facts of a case, which closing holds for all of them."""
     held = [pickle.dumps(dict(topic_of_case(case).facts)) for case in cases]
     return {"fact_bytes": sum(map(len, held)) / len(held)}
-
-
-def scheduling(units: int = 20_000, subjects: int = 20) -> dict[str, Any]:
-    """Seconds for each waiting unit of the scheduler's two looks at all of them."""
-    scheduler = Scheduler()
-    for index in range(subjects):
-        name = Named(name=f"subject {index}")
-        pieces = [Piece(subject=name, block=n, questions=100) for n in range(units // subjects)]
-        scheduler.add(name.name, cast("list[Unit]", pieces))
-    for _ in range(subjects):
-        taken = scheduler.take(None)
-        assert taken is not None  # noqa: S101 -- for mypy: there are units left
-        scheduler.done(taken)
-    estimating = min(_timed(lambda: scheduler.estimate(8))[0] for _ in range(3))
-    # Nothing is worth 30 s of help, so that it looks at every subject and takes none.
-    choosing = min(_timed(lambda: scheduler.take(None))[0] for _ in range(3))
-    return {"estimating": estimating / units, "choosing": choosing / units}
 
 
 def _startup(name: str) -> float:

@@ -153,7 +153,7 @@ def units(campaigns: Campaigns) -> Iterator[str]:
             spent = campaigns.spent(load, campaigns.machines(nodes), known=known)
             rows.append(
                 (
-                    f"{unit:,}" if unit else "8 signatures",
+                    f"{unit:,}" if unit else "uncut",
                     f"{sum(map(len, campaigns.pieces(load).values())):,}",
                     f"{campaigns.longest(load) / 60:,.1f}",
                     "yes" if known else "no",
@@ -195,7 +195,7 @@ def central(campaigns: Campaigns) -> Iterator[str]:
 
 def findings(campaigns: Campaigns) -> Iterator[str]:
     """What the tables come to, in sentences."""
-    sizes, (own, wide) = campaigns.sizes, campaigns.loads
+    sizes, (own, _) = campaigns.sizes, campaigns.loads
     most = max(sizes.nodes)
     at_most = campaigns.spent(own, campaigns.machines(most))
     fewest = campaigns.spent(own, campaigns.machines(min(sizes.nodes)))
@@ -203,8 +203,7 @@ def findings(campaigns: Campaigns) -> Iterator[str]:
         f"- **The longest unit.** {most:,} nodes are "
         f"{fewest.makespan / at_most.makespan:.1f} times as fast as {min(sizes.nodes)}, and "
         f"{1 - at_most.utilisation:.1%} of them is idle: the longest unit alone takes "
-        f"{campaigns.longest(own) / HOUR:.2f} of the {at_most.makespan / HOUR:.2f} h. The number "
-        f"of units follows signatures, not cases, and no unit is cut."
+        f"{campaigns.longest(own) / HOUR:.2f} of the {at_most.makespan / HOUR:.2f} h."
     )
     best = min(
         (Load(cases=own.cases, signatures=own.signatures, unit=unit) for unit in sizes.units),
@@ -212,7 +211,7 @@ def findings(campaigns: Campaigns) -> Iterator[str]:
     )
     cut = campaigns.spent(best, campaigns.machines(most))
     known = campaigns.spent(best, campaigns.machines(most), known=True)
-    asked = f"{best.unit:,} cases" if best.unit else "eight signatures"
+    asked = f"{best.unit:,} cases" if best.unit else "all cases of eight signatures"
     yield (
         f"- **The size of a unit.** Of the sizes tried, {asked} to a "
         f"unit are best on {most:,} nodes: {cut.makespan / HOUR:.2f} h, in which workers wait "
@@ -223,20 +222,6 @@ def findings(campaigns: Campaigns) -> Iterator[str]:
         f"- **Speeds of an earlier run.** Nobody helps with a subject before its "
         f"first unit is done. With speeds known from an earlier run the same takes "
         f"{known.makespan / HOUR:.2f} h instead of {cut.makespan / HOUR:.2f}."
-    )
-    serial = campaigns.measured.serial(wide, campaigns.measured.units(wide))
-    yield (
-        f"- **The estimate of the time left.** It is made after every unit and adds up all that "
-        f"wait: {serial['estimating the time left']:,.0f} s of the harness for "
-        f"{campaigns.measured.units(wide):,} units, and 100 times that for ten times as many."
-    )
-    choosing = campaigns.measured.constants.choosing
-    at_wide = campaigns.spent(wide, campaigns.machines(most))
-    yield (
-        f"- **Waking.** Everybody who waits is woken by every unit that is done, and adds up all "
-        f"that wait of subjects whose speed is known: "
-        f"{at_most.looks * choosing:,.0f} s of the harness for {own.name} on {most:,} nodes, "
-        f"{at_wide.looks * choosing:,.0f} s for {wide.name}, which the simulation does not count."
     )
     slowest = max(campaigns.measured.run.subjects, key=lambda each: each.attribution)
     yield (

@@ -12,7 +12,7 @@ from scale_costs import RunCost, SignatureCost, SubjectCost
 from scale_simulation import Named, Piece
 
 from bnconform.conformance.engine.answering import REPEAT_EVERY
-from bnconform.conformance.engine.units import BLOCK_SIGNATURES
+from bnconform.conformance.engine.units import BLOCK_CASES, BLOCK_SIGNATURES
 
 TWICE = 1 + 1 / REPEAT_EVERY
 """Runs of a case, those included that look whether it is repeatable."""
@@ -28,7 +28,7 @@ class Load:
 
     cases: int
     signatures: int
-    unit: int | None = None
+    unit: int | None = BLOCK_CASES
     central: bool = False
 
     @property
@@ -147,7 +147,8 @@ def _blocks(
     parts = 1 if load.unit is None else max(1, math.ceil(load.each / load.unit))
     if parts > 1:
         return [[(each, load.each / parts)] for each in signatures for _ in range(parts)]
-    together = BLOCK_SIGNATURES if load.unit is None else max(1, int(load.unit / load.each))
+    room = BLOCK_SIGNATURES if load.unit is None else max(1, int(load.unit / load.each))
+    together = min(BLOCK_SIGNATURES, room)
     return [
         [(each, load.each) for each in signatures[start : start + together]]
         for start in range(0, len(signatures), together)

@@ -69,10 +69,9 @@ class Spent:
     """What a simulated campaign took; all but ``makespan`` are seconds of workers, added up.
 
     ``waited`` is spent until the scheduler can tell what is worth helping with, ``blocked`` until
-    the harness has taken an answer; ``handed`` is what the harness's process worked; ``looks`` how
-    many waiting units its threads add up to choose a subject, each time one of them asks or is
-    woken. ``losses`` counts outposts that were lost, ``worst`` the most over one question,
-    ``starts`` those that were placed.
+    the harness has taken an answer; ``handed`` is what the harness's process worked. ``losses``
+    counts outposts that were lost, ``worst`` the most over one question, ``starts`` those that were
+    placed.
     """
 
     workers: int
@@ -85,7 +84,6 @@ class Spent:
     waited: float = 0.0
     blocked: float = 0.0
     handed: float = 0.0
-    looks: int = 0
     done: list[tuple[str, int]] = field(default_factory=list)
     starts: int = 0
     losses: int = 0
@@ -175,9 +173,6 @@ class Simulation:
         self._idle: deque[_Hand] = deque(_Hand() for _ in range(machines.workers))
         self._placing: deque[_Hand] = deque()
         self._placed: dict[int, set[_Hand]] = {node: set() for node in range(machines.nodes)}
-        self._left = {name: len(mine) for name, mine in pieces.items()}
-        self._measured: set[str] = set(pieces) if known else set()
-        self._in_sight = sum(self._left[name] for name in self._measured)
         self._at_work = 0
         self._harness_free = 0.0
         self.spent = Spent(workers=machines.workers)
@@ -199,7 +194,6 @@ class Simulation:
 
     def _wake(self) -> None:
         """Everybody who waits asks again, as when a unit is done."""
-        self.spent.looks += len(self._idle) * self._in_sight
         while self._idle:
             try:
                 unit = self._scheduler.take(None)
@@ -217,7 +211,6 @@ class Simulation:
     def _seek(self, hand: _Hand) -> None:
         """One that has nothing to do asks."""
         hand.since = self._now
-        self.spent.looks += self._in_sight
         try:
             unit = self._scheduler.take(None)
         except _MustWaitError:
@@ -228,8 +221,6 @@ class Simulation:
             self._asks(hand, cast("Piece", unit))
 
     def _asks(self, hand: _Hand, piece: Piece) -> None:
-        self._left[piece.subject.name] -= 1
-        self._in_sight -= piece.subject.name in self._measured
         hand.piece, hand.lost = piece, 0
         self._go_on(hand, "working")
 
@@ -291,9 +282,6 @@ class Simulation:
         """The rows of its unit are written."""
         piece = _held(hand)
         self.spent.done.append((piece.subject.name, piece.block))
-        if piece.subject.name not in self._measured:
-            self._measured.add(piece.subject.name)
-            self._in_sight += self._left[piece.subject.name]
         if self._scheduler.done(cast("Unit", piece)):
             hand.lost = 0
             self._go_on(hand, "attributing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from scale_constants import Constants
 from scale_costs import RunCost, SubjectCost
 from scale_load import Cost, Load, whole_cost
 from tables import markdown
+
+from bnconform.conformance.engine.units import BLOCK_CASES, BLOCK_SIGNATURES
 
 NIGHT = 8 * 3600.0
 HOUR = 3600.0
@@ -44,14 +47,14 @@ class Measured:
             "planning": load.cases * constants.planning,
             "receiving and writing rows": whole.handing,
             "opening and syncing parts": units * constants.writing_part,
-            "estimating the time left": units**2 / 2 * constants.estimating,
             "closing": whole.rows * constants.closing + units * constants.closing_part,
         }
 
     def units(self, load: Load) -> int:
-        """Units of the engine's eight signatures, with those of the rare ones and the rest."""
+        """Units as the engine makes them, with those of the rare signatures and the rest."""
         rare = len(self.run.subjects[0].rare)
-        return len(self.run.subjects) * (-(-load.signatures // 8) + -(-rare // 8) + 1)
+        most = max(-(-load.signatures // BLOCK_SIGNATURES), math.ceil(load.cases / BLOCK_CASES))
+        return len(self.run.subjects) * (most + -(-rare // BLOCK_SIGNATURES) + 1)
 
 
 def costs(measured: Measured) -> Iterator[str]:
@@ -107,8 +110,6 @@ def harness(measured: Measured) -> Iterator[str]:
         "writing a part, rows aside": constants.writing_part,
         "closing, for a row": constants.closing,
         "closing, for a part": constants.closing_part,
-        "one estimate of the time left, for each waiting unit": constants.estimating,
-        "one choice of a subject to help, for each waiting unit": constants.choosing,
     }
     yield from markdown(
         ("what", "µs"), [(name, f"{1e6 * took:,.2f}") for name, took in rows.items()]

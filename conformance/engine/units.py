@@ -21,6 +21,9 @@ from .worker import Described
 BLOCK_SIGNATURES = 8
 """Signatures to a unit of work: few enough to lose little, many enough for whole files."""
 
+BLOCK_CASES = 1000
+"""Cases to a unit, at most: more cases of the same signatures are more work for more workers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
@@ -103,9 +106,12 @@ def plan_units(
     for case in cases:
         by_signature.setdefault(case.signature, []).append(case)
     signatures = list(by_signature)
-    blocks = [
+    together = [
         tuple(case for name in signatures[i : i + BLOCK_SIGNATURES] for case in by_signature[name])
         for i in range(0, len(signatures), BLOCK_SIGNATURES)
+    ]
+    blocks = [
+        block[i : i + BLOCK_CASES] for block in together for i in range(0, len(block), BLOCK_CASES)
     ]
     units = [unit for subject in subjects for unit in _units_of(subject, blocks)]
     index, count = shard

@@ -33,7 +33,8 @@ class Reporter:
             console=self._console,
             disable=not self._live,
         )
-        self._clock, self._said = clock, clock()
+        # The first units say little: in them, frameworks are imported and code is compiled.
+        self._clock, self._said = clock, clock() + _SAID_EVERY
         self._lock = Lock()
         self._tasks: dict[str, Any] = {}
         self._left: dict[str, int] = {}
