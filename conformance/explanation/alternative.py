@@ -49,8 +49,9 @@ def _same_inputs(inputs: Inputs) -> Inputs:
 class Alternative:
     """One thing done another way.
 
-    ``quantities`` are those that it can change, ``concerns`` the cases in which it can. The request
-    is misread by ``case`` and ``inputs``, another documented convention is followed by
+    ``quantities`` are those that it can change, ``concerns`` the cases in which it can, ``within``
+    what those have in common, in the grammar of a known divergence's ``where``. The request is
+    misread by ``case`` and ``inputs``, another documented convention is followed by
     ``conventions``, functions of ``spec.py`` are exchanged by ``equations``, and the order of
     things is changed by ``walk``, a class that is put before the case's own Expecter. ``wider``
     ones give the same values with wider bounds, so that nothing can contradict them;
@@ -62,6 +63,7 @@ class Alternative:
     sentence: str
     quantities: frozenset[Quantity] = EVERYTHING
     concerns: Callable[[Case], bool] = _always
+    within: Mapping[str, Any] = field(default_factory=dict)
     case: Callable[[Case], Case] = _same_case
     inputs: Callable[[Inputs], Inputs] = _same_inputs
     conventions: Callable[[Conventions], Conventions] = _same_conventions

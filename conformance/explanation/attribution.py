@@ -58,6 +58,8 @@ class _Attribution:
                 rows |= self.fitting.also(best, where)
                 self.found.left -= rows
                 chosen = ALTERNATIVES[best]
+                # Found among the cases that it concerns, so that it does not say which those are.
+                where = {**chosen.within, **where}
                 yield self._settled(Kind.CONVENTION, chosen.why, chosen.sentence, rows, where)
 
     def _settled(

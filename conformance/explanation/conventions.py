@@ -111,6 +111,7 @@ CONVENTIONS = (
         sentence="1 / sqrt(v + epsilon) is kept in float16, where it may be infinite",
         quantities=FORWARD_AND_GRADIENTS,
         concerns=half_parameters_of_float16,
+        within={"dtype": "float16", "half_parameters": True},
         equations={"inverse_deviation": equations.inverse_deviation_in_float16},
     ),
     Alternative(
