@@ -62,7 +62,8 @@ def main() -> int:
             found = measure(subject.name, arguments, Path(folder))
         rows.append(row(subject.name, found))
         stages[subject.name] = found["ours warm"]["stages"]
-        print(subject.name, file=sys.stderr)
+        # At once: a call that is cut short still leaves what was measured.
+        print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
     print(
         f"Profile {arguments.profile}, {arguments.cases} cases planned, {os.cpu_count()} cores.\n"
     )
