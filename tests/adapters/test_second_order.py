@@ -89,19 +89,21 @@ def test_what_a_subject_does_not_offer_is_unsupported_with_the_reason(
 
 
 def test_the_worker_makes_an_outcome_of_what_is_unsupported(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not a failure of the subject."""
+
+    class Silent:
+        def begin(self) -> int:
+            return 0
 
     class Refuses:
         def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
             second_order.request(experiment, arrays, TfFused.capabilities)
             return {}
 
-    log = tmp_path / "log"
-    log.touch()
     monkeypatch.setattr(worker._Process, "adapter", Refuses(), raising=False)  # noqa: SLF001
-    monkeypatch.setattr(worker._Process, "log", log, raising=False)  # noqa: SLF001
+    monkeypatch.setattr(worker._Process, "output", Silent(), raising=False)  # noqa: SLF001
     outcome = worker.observe("second.training.float32.matrix")
     assert outcome == Unsupported(reason="no input of rank 2")
 

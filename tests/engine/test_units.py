@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bnconform.adapters.numpy_reference import NumpyReference
 from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.engine import units as units_module
-from bnconform.conformance.engine.loading import Target
+from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.units import Subject, plan_units
 from bnconform.conformance.engine.worker import Described
 
@@ -17,7 +16,7 @@ CASES = plan_cases(PROFILES["quick"], cases=600, seed=0)
 def _subject() -> Subject:
     target = Target.parse("bnconform.adapters.numpy_reference:NumpyReference")
     described = Described(available=True, reason="", version="1", device="cpu")
-    return Subject(target=target, adapter=NumpyReference, described=described)
+    return Subject(target=target, adapter=load_class(target), described=described)
 
 
 @pytest.mark.parametrize("most", [7, 50, 10**6])
