@@ -133,7 +133,8 @@ def test_a_write_that_fails_halfway_loses_nothing(whole: Path, tmp_path: Path) -
     assert "File too large" in told
     assert "continue with --resume" in told
     assert not list(out.glob("**/*.tmp"))
-    assert _run(out, "--resume").exit_code == 0
+    done = _run(out, "--resume")
+    assert done.exit_code == 0, done.output
     pd.testing.assert_frame_equal(_rows(out), _rows(whole))
 
 
