@@ -27,7 +27,7 @@ from bnconform.conformance.contract import Adapter, Answered
 from bnconform.conformance.engine import answering, campaign, closing, judging, worker
 from bnconform.conformance.engine.loading import load_class
 from bnconform.conformance.engine.run_directory import RunDirectory
-from bnconform.conformance.engine.units import Request
+from bnconform.conformance.engine.units import Quiet, Request
 from bnconform.conformance.judging.judge import Trial, judge
 from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.reference import Conventions, expect
@@ -139,23 +139,15 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-class Clock:
+class Clock(Quiet):
     """Begins with the first answer, when the framework is imported."""
 
-    def __init__(self) -> None:
-        """Not begun yet."""
-        self.began = 0.0
-
-    def started(self, subject: str, total: int) -> None:
-        """The process starts now, but that is not to count."""
+    began = 0.0
 
     def advanced(self, subject: str, cases: int) -> None:
         """Begin."""
         del subject, cases
         self.began = self.began or time.perf_counter()
-
-    def expects(self, seconds: float, *, at_least: bool) -> None:
-        """Nobody is told."""
 
 
 class Stages:

@@ -28,6 +28,41 @@ _SOURCE = "adapters/gpu_kernel/launcher.py docstring"
 _INTERPRET = "TRITON_INTERPRET"
 
 
+def kernel_dialect(source: str) -> Dialect:
+    """The conventions that all kernels of ours follow; ``source`` is where theirs are promised."""
+    return Dialect(
+        momentum=Claim(MomentumSense.DECAY, source),
+        default_momentum=Claim(None, source),
+        default_epsilon=Claim(None, source),
+        epsilon_floor=Claim(0.0, source),
+        running_variance=Claim(RunningVariance.BIASED, source),
+        variance=Claim(VarianceAlgorithm.WELFORD, source),
+        single_value=Claim(Policy.COMPUTES, source),
+        empty_batch=Claim(Policy.REJECTS, source),
+        frozen=Claim(FrozenPolicy.NONE, source),
+        half_output=Claim(HalfOutput.INPUT, source),
+    )
+
+
+def kernel_capabilities(source: str) -> Capabilities:
+    """What all kernels of ours can be asked."""
+    return Capabilities(
+        dtypes=frozenset(DType),
+        ranks=frozenset(range(1, 7)),
+        axes=Axes.ANY_ONE,
+        modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
+        quantities=frozenset(Quantity),
+        cumulative=False,
+        # The launchers take one axis.
+        passes_on=frozenset(Malformation) - {Malformation.AXIS_REPEATED},
+        notes={
+            "axes": f"{source}: one feature axis",
+            "modes": f"{source}: training or not, no other mode",
+            "cumulative": f"{source}: decay is a number",
+        },
+    )
+
+
 class TritonKernel:
     """The kernels of ``batch_norm_triton`` through ``launcher``."""
 
@@ -35,33 +70,8 @@ class TritonKernel:
     framework: ClassVar[str] = "triton"
     # Whether Triton interprets depends on the machine, so the constructor decides.
     environment: ClassVar[Mapping[str, str]] = {}
-    dialect: ClassVar[Dialect] = Dialect(
-        momentum=Claim(MomentumSense.DECAY, _SOURCE),
-        default_momentum=Claim(None, _SOURCE),
-        default_epsilon=Claim(None, _SOURCE),
-        epsilon_floor=Claim(0.0, _SOURCE),
-        running_variance=Claim(RunningVariance.BIASED, _SOURCE),
-        variance=Claim(VarianceAlgorithm.WELFORD, _SOURCE),
-        single_value=Claim(Policy.COMPUTES, _SOURCE),
-        empty_batch=Claim(Policy.REJECTS, _SOURCE),
-        frozen=Claim(FrozenPolicy.NONE, _SOURCE),
-        half_output=Claim(HalfOutput.INPUT, _SOURCE),
-    )
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        dtypes=frozenset(DType),
-        ranks=frozenset(range(1, 7)),
-        axes=Axes.ANY_ONE,
-        modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
-        quantities=frozenset(Quantity),
-        cumulative=False,
-        # The launcher takes one axis.
-        passes_on=frozenset(Malformation) - {Malformation.AXIS_REPEATED},
-        notes={
-            "axes": f"{_SOURCE}: one feature axis",
-            "modes": f"{_SOURCE}: training or not, no other mode",
-            "cumulative": f"{_SOURCE}: decay is a number",
-        },
-    )
+    dialect: ClassVar[Dialect] = kernel_dialect(_SOURCE)
+    capabilities: ClassVar[Capabilities] = kernel_capabilities(_SOURCE)
 
     def __init__(self) -> None:
         """Import torch and Triton, interpreted where there is no GPU to compile for."""

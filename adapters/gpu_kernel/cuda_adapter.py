@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from bnconform.conformance.case import Mode
-from bnconform.conformance.contract import Axes, Capabilities, Quantity
-from bnconform.conformance.dialect import (
-    Claim,
-    Dialect,
-    FrozenPolicy,
-    HalfOutput,
-    MomentumSense,
-    Policy,
-    RunningVariance,
-    VarianceAlgorithm,
-)
+from bnconform.conformance.contract import Capabilities
+from bnconform.conformance.dialect import Dialect
 from bnconform.conformance.formats import DType
-from bnconform.conformance.malformation import Malformation
 
-from .adapter import TritonKernel
+from .adapter import TritonKernel, kernel_capabilities, kernel_dialect
 from .cuda.library import VERSION, Target, load
 
 _SOURCE = "adapters/gpu_kernel/cuda/launcher.py docstring"
+_SHARED = kernel_capabilities(_SOURCE)
 
 
 class CudaKernel(TritonKernel):
@@ -32,33 +23,11 @@ class CudaKernel(TritonKernel):
     name: ClassVar[str] = "gpu.cuda"
     framework: ClassVar[str] = "cuda kernel"
     environment: ClassVar[Mapping[str, str]] = {}
-    dialect: ClassVar[Dialect] = Dialect(
-        momentum=Claim(MomentumSense.DECAY, _SOURCE),
-        default_momentum=Claim(None, _SOURCE),
-        default_epsilon=Claim(None, _SOURCE),
-        epsilon_floor=Claim(0.0, _SOURCE),
-        running_variance=Claim(RunningVariance.BIASED, _SOURCE),
-        variance=Claim(VarianceAlgorithm.WELFORD, _SOURCE),
-        single_value=Claim(Policy.COMPUTES, _SOURCE),
-        empty_batch=Claim(Policy.REJECTS, _SOURCE),
-        frozen=Claim(FrozenPolicy.NONE, _SOURCE),
-        half_output=Claim(HalfOutput.INPUT, _SOURCE),
-    )
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        dtypes=frozenset(DType) - {DType.FLOAT64},
-        ranks=frozenset(range(1, 7)),
-        axes=Axes.ANY_ONE,
-        modes=frozenset({Mode.TRAIN, Mode.INFERENCE}),
-        quantities=frozenset(Quantity),
-        cumulative=False,
-        # The launcher takes one axis.
-        passes_on=frozenset(Malformation) - {Malformation.AXIS_REPEATED},
-        notes={
-            "dtypes": f"{_SOURCE}: float64 is not compiled",
-            "axes": f"{_SOURCE}: one feature axis",
-            "modes": f"{_SOURCE}: training or not, no other mode",
-            "cumulative": f"{_SOURCE}: decay is a number",
-        },
+    dialect: ClassVar[Dialect] = kernel_dialect(_SOURCE)
+    capabilities: ClassVar[Capabilities] = replace(
+        _SHARED,
+        dtypes=_SHARED.dtypes - {DType.FLOAT64},
+        notes={**_SHARED.notes, "dtypes": f"{_SOURCE}: float64 is not compiled"},
     )
     target: ClassVar[Target] = Target.GPU
 

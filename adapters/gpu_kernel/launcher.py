@@ -19,7 +19,6 @@ What it promises, for x with one feature axis and n values per channel:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -29,6 +28,7 @@ from torch import Tensor
 
 from . import batch_norm_backward_triton as backward_kernels
 from . import batch_norm_triton as forward_kernels
+from .arguments import as_slab, check_epsilon, check_parameters, check_training, check_upstream
 from .reference import Forward, Gradients
 from .tiling import Budget, Tiling, make_tiling, merge_blocks, power_of_two
 
@@ -42,7 +42,6 @@ _ELEMENTWISE = Budget(elements=8192, whole=8192)
 """By given statistics a channel need not be in one place."""
 _BACKWARD = Budget(elements=4096, whole=16384)
 """Half of that, because a thread holds values of x and of dy."""
-_LARGEST_COUNT = 2**30
 
 COMPUTE_DTYPES = {
     torch.float16: torch.float32,
@@ -70,15 +69,13 @@ def forward(
     ``decay`` is needed in training alone. Raises ValueError for a format, shape, count, epsilon or
     decay that the kernel does not take.
     """
-    slab = as_slab(x, axis)
+    slab = as_slab(x, axis, COMPUTE_DTYPES)
     channels = slab.shape[1]
     parameters = (gamma, beta, running_mean, running_var)
-    _check_parameters(parameters, channels, COMPUTE_DTYPES[x.dtype])
-    if epsilon < 0:
-        msg = f"epsilon must not be negative, got {epsilon}"
-        raise ValueError(msg)
+    check_parameters(slab, parameters, COMPUTE_DTYPES[x.dtype])
+    check_epsilon(epsilon)
     if training:
-        _check_training(x, _count(slab), decay)
+        check_training(x, slab, decay)
     y = torch.empty_like(slab)
     mean, var, r = (torch.empty_like(running_mean) for _ in range(3))
     saved = Forward(y=y.reshape(x.shape), mean=mean, var=var, r=r)
@@ -113,15 +110,10 @@ def backward(
 
     Raises ValueError for a ``dy`` that does not match ``x``.
     """
-    if dy.shape != x.shape or dy.dtype != x.dtype:
-        msg = (
-            f"dy must have the shape and format of x, {tuple(x.shape)} {x.dtype}, "
-            f"got {tuple(dy.shape)} {dy.dtype}"
-        )
-        raise ValueError(msg)
-    slab, upstream = as_slab(x, axis), as_slab(dy, axis)
+    check_upstream(x, dy)
+    slab, upstream = (as_slab(each, axis, COMPUTE_DTYPES) for each in (x, dy))
     channels = slab.shape[1]
-    _check_parameters((gamma, saved.mean, saved.r), channels, COMPUTE_DTYPES[x.dtype])
+    check_parameters(slab, (gamma, saved.mean, saved.r), COMPUTE_DTYPES[x.dtype])
     dx = torch.empty_like(slab)
     dgamma, dbeta = torch.empty_like(saved.mean), torch.empty_like(saved.mean)
     sizes, strides = _sizes(slab, upstream, dx)
@@ -184,52 +176,6 @@ def _parameter_gradients(
     backward_kernels.merge_sums_kernel[grid](
         *partial, *gradients, channels, tiling.tiles, **merging
     )
-
-
-def as_slab(x: Tensor, axis: int) -> Tensor:
-    """``x`` as (outer, channels, inner): a view wherever its strides allow one, else a copy."""
-    if x.dtype not in COMPUTE_DTYPES:
-        msg = f"input must be float16, bfloat16, float32 or float64, got {x.dtype}"
-        raise ValueError(msg)
-    if not -x.ndim <= axis < x.ndim:
-        msg = f"axis must lie in [-{x.ndim}, {x.ndim}), got {axis}"
-        raise ValueError(msg)
-    axis %= x.ndim
-    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-    if outer * inner > _LARGEST_COUNT:
-        msg = f"at most 2^30 values per channel, got {outer * inner}: the kernel counts in 32 bits"
-        raise ValueError(msg)
-    return x.reshape(outer, x.shape[axis], inner)
-
-
-def _count(slab: Tensor) -> int:
-    return int(slab.shape[0] * slab.shape[2])
-
-
-def _check_training(x: Tensor, count: int, decay: float | None) -> None:
-    if not count:
-        msg = f"cannot normalize an input of shape {tuple(x.shape)}: no values to average"
-        raise ValueError(msg)
-    if decay is None:
-        msg = "training needs a decay in [0, 1]: there is no cumulative average"
-        raise ValueError(msg)
-    if not 0 <= decay <= 1:
-        msg = f"decay must be in [0, 1], got {decay}"
-        raise ValueError(msg)
-
-
-def _check_parameters(
-    parameters: tuple[Tensor | None, ...], channels: int, dtype: torch.dtype
-) -> None:
-    for given in parameters:
-        if given is not None and (
-            given.shape != (channels,) or given.dtype != dtype or not given.is_contiguous()
-        ):
-            msg = (
-                f"parameters and statistics must be contiguous {dtype} of shape ({channels},), "
-                f"got {given.dtype} of shape {tuple(given.shape)}"
-            )
-            raise ValueError(msg)
 
 
 def _sizes(*slabs: Tensor) -> tuple[Sizes, list[Strides]]:

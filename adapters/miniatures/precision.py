@@ -63,6 +63,22 @@ class StatisticsInHalf(Right):
 
 
 @plants(
+    Why.INVERSE_DEVIATION_IN_FLOAT16,
+    source="PyTorch 2.13 on CPU: 1 / sqrt(epsilon), kept in float16 with its parameters, is inf",
+    where=("dtype", "half_parameters"),
+)
+class InverseDeviationInFloat16(Right):
+    """The inverse deviation is kept in float16 where the parameters are."""
+
+    def inverse_deviation(self, v: Array) -> Array:
+        """Infinite where v + epsilon is below 2.4e-10."""
+        r = super().inverse_deviation(v)
+        if self.case.parameter_format.numpy != np.dtype(np.float16):
+            return r
+        return r.astype(np.float16).astype(v.dtype)
+
+
+@plants(
     Why.BFLOAT16_TRUNCATED,
     source="ROCm/aiter#5151 (RMS norm): bfloat16 cut off, so that errors never cancel",
 )

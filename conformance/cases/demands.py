@@ -193,7 +193,7 @@ LARGE_DEMANDS: Mapping[str, Demand] = {
         layouts=(Layout.CONTIGUOUS, Layout.CONTIGUOUS),
     ),
 }  # fmt: skip
-"""2^18 values per channel, for campaigns that have the time: more than any kernel sums at once."""
+"""2^18 values per channel, for campaigns that have the time."""
 
 DEMANDS: Mapping[str, Demand] = {
     **{

@@ -72,6 +72,19 @@ class Listener(Protocol):
         ...
 
 
+class Quiet:
+    """A listener that does not."""
+
+    def started(self, subject: str, total: int) -> None:
+        """Nothing."""
+
+    def advanced(self, subject: str, cases: int) -> None:
+        """Nothing."""
+
+    def expects(self, seconds: float, *, at_least: bool) -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unit:
     """One piece of work: a subject, and a block of cases or everything else that it is asked."""

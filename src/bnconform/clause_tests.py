@@ -29,6 +29,7 @@ from bnconform.conformance.engine.campaign import (
 )
 from bnconform.conformance.engine.loading import AdapterError, Target, load_class
 from bnconform.conformance.engine.run_directory import RunDirectory
+from bnconform.conformance.engine.units import Quiet
 from bnconform.conformance.known.divergences import load_known
 from bnconform.conformance.record import UNEXPECTED, VerdictKind
 
@@ -40,20 +41,6 @@ _STALE = "a known divergence must be looked at again: {}"
 
 class UnavailableError(Exception):
     """The adapter's framework does not run here; the text says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Silent:
-    """Listens to a campaign and says nothing: pytest shows the tests."""
-
-    def started(self, subject: str, total: int) -> None:
-        """A subject begins."""
-
-    def advanced(self, subject: str, cases: int) -> None:
-        """Some cases are judged."""
-
-    def expects(self, seconds: float, *, at_least: bool) -> None:
-        """Some time is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +89,7 @@ class Campaign:
         """All rows; this is what takes the time."""
         today = datetime.datetime.now(datetime.UTC).date()
         request = self.asked.request(self.out)
-        footer = run_campaign(request, [self.subject], load_known(), _Silent(), today)
+        footer = run_campaign(request, [self.subject], load_known(), Quiet(), today)
         self._stale = tuple(footer["stale_known"])
         return RunDirectory(self.out).read_records()
 

@@ -101,12 +101,12 @@ BAD_CALLS = {
     "integers": "input must be float16, bfloat16, float32 or float64, got torch.int64",
     "axis": "axis must lie in [-3, 3), got 3",
     "statistics in half": (
-        "parameters and statistics must be contiguous torch.float32 of shape (3,), "
-        "got torch.float16 of shape (3,)"
+        "parameters and statistics must be contiguous torch.float32 of shape (3,) on cpu, "
+        "got torch.float16 of shape (3,) on cpu"
     ),
     "too few statistics": (
-        "parameters and statistics must be contiguous torch.float32 of shape (3,), "
-        "got torch.float32 of shape (2,)"
+        "parameters and statistics must be contiguous torch.float32 of shape (3,) on cpu, "
+        "got torch.float32 of shape (2,) on cpu"
     ),
     "too many values": (
         "at most 2^30 values per channel, got 1073741825: the kernel counts in 32 bits"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bnconform.adapters.gpu_kernel.adapter import TritonKernel
+from bnconform.adapters.gpu_kernel.arguments import as_slab
 from bnconform.conformance.case import Case, Mode
 from bnconform.conformance.cases.fills import Inputs, make_inputs
 from bnconform.conformance.contract import Step
@@ -95,7 +96,7 @@ def _message(adapter: TritonKernel, call: dict[str, Any]) -> str:
 
 def _is_view(adapter: TritonKernel, case: Case) -> bool:
     x = adapter.to_device(make_inputs(case).steps[0].x)
-    return bool(adapter.launcher.as_slab(x, case.channel_axes[0]).data_ptr() == x.data_ptr())
+    return bool(as_slab(x, case.channel_axes[0], {x.dtype}).data_ptr() == x.data_ptr())
 
 
 def _overflow(adapter: TritonKernel, count: int) -> float:

@@ -20,25 +20,13 @@ from bnconform.conformance.engine.campaign import Request, describe_subject, run
 from bnconform.conformance.engine.explaining import EXPLANATIONS, explain_subject, explained_rows
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
+from bnconform.conformance.engine.units import Quiet
 from bnconform.conformance.explanation.explanation import Explanation
 from bnconform.conformance.explanation.names import Kind, Why
 from bnconform.conformance.record import UNEXPECTED
 
 PLANTED = Path(__file__).parents[1] / "explanation" / "planted.py"
 TODAY = datetime.date(2026, 11, 21)
-
-
-class Silent:
-    """A listener that does not listen."""
-
-    def started(self, subject: str, total: int) -> None:
-        """Nothing."""
-
-    def advanced(self, subject: str, cases: int) -> None:
-        """Nothing."""
-
-    def expects(self, seconds: float, *, at_least: bool) -> None:
-        """Nothing is timed here."""
 
 
 def run(out: Path, attribute: str, *, resume: bool = False) -> list[dict[str, Any]]:
@@ -49,7 +37,7 @@ def run(out: Path, attribute: str, *, resume: bool = False) -> list[dict[str, An
         profile=PROFILES["quick"], cases=60, seed=0, shard=(1, 1), workers=1, out=out,
         resume=resume,
     )  # fmt: skip
-    run_campaign(request, [subject], (), Silent(), TODAY)
+    run_campaign(request, [subject], (), Quiet(), TODAY)
     found: list[dict[str, Any]] = json.loads((out / EXPLANATIONS).read_text(encoding="utf-8"))
     return found
 
@@ -92,7 +80,7 @@ def test_a_clean_run_has_nothing_to_explain(tmp_path: Path) -> None:
     request = Request(
         profile=PROFILES["quick"], cases=40, seed=0, shard=(1, 1), workers=1, out=out, resume=False
     )
-    run_campaign(request, [subject], (), Silent(), TODAY)
+    run_campaign(request, [subject], (), Quiet(), TODAY)
     assert json.loads((out / EXPLANATIONS).read_text(encoding="utf-8")) == []
 
 

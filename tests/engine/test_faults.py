@@ -18,24 +18,12 @@ from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.engine import units
 from bnconform.conformance.engine.campaign import Request, describe_subject, run_campaign
 from bnconform.conformance.engine.loading import Target, load_class
+from bnconform.conformance.engine.units import Quiet
 
 TODAY = datetime.date(2026, 11, 21)
 CASES = 10
 FEW_PROBES = PROBES[:5]
 """Among these and the cases there are faults in training, in inference and in a malformed call."""
-
-
-class Quiet:
-    """A listener that does not."""
-
-    def started(self, subject: str, total: int) -> None:
-        pass
-
-    def advanced(self, subject: str, cases: int) -> None:
-        pass
-
-    def expects(self, seconds: float, *, at_least: bool) -> None:
-        """Nothing is timed here."""
 
 
 @pytest.fixture(scope="module", autouse=True)

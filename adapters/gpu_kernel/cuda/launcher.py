@@ -8,18 +8,17 @@ the functions are those of the GPU.
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..arguments import as_slab, check_epsilon, check_parameters, check_training, check_upstream
 from ..reference import Forward, Gradients
 from .library import Library, Rung, Target, load
 from .structures import Call, Strides
 
 _DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
-_LARGEST_COUNT = 2**30
 
 
 class Launcher:
@@ -63,13 +62,11 @@ class Launcher:
         ``decay`` is needed in training alone. Raises ValueError for a format, shape, count, epsilon
         or decay that the kernel does not take, and CallError for what the library refuses.
         """
-        slab = as_slab(x, axis)
-        _check_parameters(x, (gamma, beta, running_mean, running_var), slab.shape[1])
-        if epsilon < 0:
-            msg = f"epsilon must not be negative, got {epsilon}"
-            raise ValueError(msg)
+        slab = as_slab(x, axis, _DTYPES)
+        check_parameters(slab, (gamma, beta, running_mean, running_var), torch.float32)
+        check_epsilon(epsilon)
         if training:
-            _check_training(x, slab, decay)
+            check_training(x, slab, decay)
         y = torch.empty_like(slab)
         mean, var, r = (torch.empty_like(running_mean) for _ in range(3))
         call = self._call(slab, training=training, rung=rung)
@@ -98,14 +95,9 @@ class Launcher:
 
         Raises ValueError for a ``dy`` that does not match ``x``.
         """
-        if dy.shape != x.shape or dy.dtype != x.dtype:
-            msg = (
-                f"dy must have the shape and format of x, {tuple(x.shape)} {x.dtype}, "
-                f"got {tuple(dy.shape)} {dy.dtype}"
-            )
-            raise ValueError(msg)
-        slab, upstream = as_slab(x, axis), as_slab(dy, axis)
-        _check_parameters(x, (gamma, saved.mean, saved.r), slab.shape[1])
+        check_upstream(x, dy)
+        slab, upstream = as_slab(x, axis, _DTYPES), as_slab(dy, axis, _DTYPES)
+        check_parameters(slab, (gamma, saved.mean, saved.r), torch.float32)
         dx = torch.empty_like(slab)
         dgamma, dbeta = torch.empty_like(saved.mean), torch.empty_like(saved.mean)
         call = self._call(slab, training=training, rung=rung)
@@ -152,52 +144,6 @@ def forward(*args: Any, **options: Any) -> Forward:
 def backward(*args: Any, **options: Any) -> Gradients:
     """``Launcher.backward`` on the GPU."""
     return on_gpu().backward(*args, **options)
-
-
-def as_slab(x: Tensor, axis: int) -> Tensor:
-    """``x`` as (outer, channels, inner): a view wherever its strides allow one, else a copy."""
-    if x.dtype not in _DTYPES:
-        msg = f"input must be float16, bfloat16 or float32, got {x.dtype}"
-        raise ValueError(msg)
-    if not -x.ndim <= axis < x.ndim:
-        msg = f"axis must lie in [-{x.ndim}, {x.ndim}), got {axis}"
-        raise ValueError(msg)
-    axis %= x.ndim
-    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-    if outer * inner > _LARGEST_COUNT:
-        msg = f"at most 2^30 values per channel, got {outer * inner}: the kernel counts in 32 bits"
-        raise ValueError(msg)
-    return x.reshape(outer, x.shape[axis], inner)
-
-
-def _check_training(x: Tensor, slab: Tensor, decay: float | None) -> None:
-    if not slab.shape[0] * slab.shape[2]:
-        msg = f"cannot normalize an input of shape {tuple(x.shape)}: no values to average"
-        raise ValueError(msg)
-    if decay is None:
-        msg = "training needs a decay in [0, 1]: there is no cumulative average"
-        raise ValueError(msg)
-    if not 0 <= decay <= 1:
-        msg = f"decay must be in [0, 1], got {decay}"
-        raise ValueError(msg)
-
-
-def _check_parameters(x: Tensor, parameters: tuple[Tensor | None, ...], channels: int) -> None:
-    for given in parameters:
-        if given is None:
-            continue
-        if (
-            given.shape != (channels,)
-            or given.dtype != torch.float32
-            or not given.is_contiguous()
-            or given.device != x.device
-        ):
-            msg = (
-                f"parameters and statistics must be contiguous torch.float32 of shape "
-                f"({channels},) on {x.device}, "
-                f"got {given.dtype} of shape {tuple(given.shape)} on {given.device}"
-            )
-            raise ValueError(msg)
 
 
 def _point(call: Call, **arrays: Tensor | None) -> None:
