@@ -7,9 +7,11 @@ judged here, in the harness's process, whose arithmetic no framework can have ta
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from threading import Event, Lock
@@ -73,7 +75,8 @@ def run_campaign(
     versions = recorded_versions()
     try:
         campaign = _Campaign(run, versions, known, listener, request, cases)
-        campaign.run(units, request.workers, crew)
+        with _set_aside():
+            campaign.run(units, request.workers, crew)
         footer, diverging = close_run(run, known, cases, today)
         campaign.bundles.close(diverging)
         footer["seconds"] = round(time.monotonic() - began, 1)
@@ -81,6 +84,21 @@ def run_campaign(
     finally:
         run.release()
     return footer
+
+
+@contextlib.contextmanager
+def _set_aside() -> Iterator[None]:
+    """Spare the garbage collector what is there already, modules and cases, till this is over.
+
+    Judging makes so many small objects that it would look through all of it again and again, for a
+    fifth of the time, and find nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Campaign:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import time
@@ -84,12 +85,15 @@ def describe() -> Described:
     except BaseException as error:  # noqa: BLE001 -- any failure to construct is a reason
         reason = one_line(error)
         return Described(available=False, reason=reason, version="", device="")
-    return Described(available=True, reason="", version=adapter.version, device=adapter.device)
+    # As plain text: torch's version is a class of its own, and would bring torch to the harness.
+    version, device = str(adapter.version), str(adapter.device)
+    return Described(available=True, reason="", version=version, device=device)
 
 
 def answer(case: Case, *, repeat: bool) -> Outcome:
     """Run ``case``, twice from a fresh layer when ``repeat``; exceptions become outcomes."""
-    return _caught(lambda mark: _answer(case, make_inputs(case), mark, repeat=repeat))
+    (every,) = _inputs([(case, repeat)])
+    return _caught(partial(_answer, case, every))
 
 
 def answer_all(number: int, asked: Sequence[tuple[Case, bool]]) -> list[Outcome]:
@@ -98,13 +102,18 @@ def answer_all(number: int, asked: Sequence[tuple[Case, bool]]) -> list[Outcome]
     Their inputs are made together; which one it is at is noted for the harness, which must know
     if this process ends or hangs.
     """
-    every = make_many([case for case, _ in asked])
     found: list[Outcome] = []
-    for place, ((case, repeat), inputs) in enumerate(zip(asked, every, strict=True)):
+    for place, ((case, _), every) in enumerate(zip(asked, _inputs(asked), strict=True)):
         _Process.output.reached(number, place)
-        found.append(_caught(partial(_answer, case, inputs, repeat=repeat)))
+        found.append(_caught(partial(_answer, case, every)))
     _Process.output.reached(number, len(asked))
     return found
+
+
+def _inputs(asked: Sequence[tuple[Case, bool]]) -> list[tuple[Inputs, ...]]:
+    """The inputs of every case, arrays of their own for each time that it is run."""
+    made = iter(make_many([case for case, repeat in asked for _ in range(1 + repeat)]))
+    return [tuple(itertools.islice(made, 1 + repeat)) for _, repeat in asked]
 
 
 def observe(name: str) -> Observation:
@@ -150,13 +159,15 @@ def _caught(work: Callable[[_Mark], Result]) -> Result | Unsupported | Raised:
         )
 
 
-def _answer(case: Case, inputs: Inputs, mark: _Mark, *, repeat: bool) -> Answered:
+def _answer(case: Case, every: Sequence[Inputs], mark: _Mark) -> Answered:
+    """The answer to the first of ``every``, compared with that to the second if there is one."""
+    inputs, *others = every
     adapter = _adapter()
     kept = _snapshot(inputs)
     found = run(adapter, case, inputs)
     seconds = mark.seconds
     mutated = _changed(kept, inputs)
-    again = _again(adapter, case) if repeat else None
+    again = _again(adapter, case, others[0]) if others else None
     _Process.earlier = (*_Process.earlier, case)[-2:]
     return Answered(
         answer=found,
@@ -167,7 +178,7 @@ def _answer(case: Case, inputs: Inputs, mark: _Mark, *, repeat: bool) -> Answere
     )
 
 
-def _again(adapter: Adapter, case: Case) -> Answer:
+def _again(adapter: Adapter, case: Case, inputs: Inputs) -> Answer:
     """The answer once more, from a fresh layer.
 
     What a subject keeps of the case before is the same whenever ``case`` follows itself, so that
@@ -177,7 +188,7 @@ def _again(adapter: Adapter, case: Case) -> Answer:
         other, _ = _Process.earlier
         with contextlib.suppress(Exception):  # it was asked already; this is not about it
             run(adapter, other, make_inputs(other))
-    return run(adapter, case, make_inputs(case))
+    return run(adapter, case, inputs)
 
 
 def _observe(name: str, mark: _Mark) -> Observed:

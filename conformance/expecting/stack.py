@@ -8,7 +8,7 @@ an element the same bits wherever it stands, so a case has the same expectations
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -18,14 +18,9 @@ from ..bounds import Float64
 from ..case import Case
 from ..cases.fills import Inputs, StepInputs
 from ..contract import Array, Parameters, Quantity
-from ..numbers.doubledouble import DoubleDouble
-from ..numbers.exact import Rational
-from .expectation import Expectation, Expectations, Expected, Number, is_exact_lane
+from .expectation import Expectation, Expectations, Expected, is_exact_lane, rearranged
 
 _IMAGES = frozenset({Quantity.Y, Quantity.DX, Quantity.Y_INFER})
-
-Column = tuple[Number, Float64, np.ndarray, np.ndarray]
-"""Value, bound, vacuous and excluded of one case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,34 +92,28 @@ class Stack:
         moved = together.transpose(*(axis + 1 for axis in order), 0)
         return np.ascontiguousarray(moved, np.float64)
 
-    def columns(self, name: Quantity, found: Expectation) -> Iterator[Column]:
-        """What is expected of each case, its axes in their own order."""
+    def columns(self, name: Quantity, found: Expectation) -> Expectation:
+        """What is expected of the cases one after the other, the axes of each in their own order.
+
+        Every array has the cases as its first axis.
+        """
         rank = len(self.order)
         back = (rank, *np.argsort(self.order)) if name in _IMAGES else _last_first(found)
-        return zip(
-            _numbers(found.value, back),
-            _rows(found.bound, back),
-            self._marks(found.vacuous, back),
-            self._marks(found.excluded, back),
-            strict=True,
+        return replace(
+            found,
+            value=rearranged(found.value, lambda array: _rows(array, back)),
+            bound=_rows(found.bound, back),
+            vacuous=_rows(found.vacuous, back),
+            excluded=_rows(found.excluded, back),
         )
-
-    def _marks(self, marked: np.ndarray, back: tuple[int, ...]) -> Iterator[np.ndarray]:
-        """As a rule nothing is marked, for which one array serves all cases."""
-        if marked.any():
-            return iter(_rows(marked, back))
-        nothing = np.zeros([marked.shape[axis] for axis in back[1:]], bool)
-        return iter([nothing] * self.count)
 
     def opened(self, found: Expectations) -> list[Expectations]:
         """Stacked expectations, case by case."""
         cases: list[Expectations] = [{} for _ in range(self.count)]
         for name, each in found.items():
-            for case, column in zip(cases, self.columns(name, each), strict=True):
-                value, bound, vacuous, excluded = column
-                case[name] = replace(
-                    each, value=value, bound=bound, vacuous=vacuous, excluded=excluded
-                )
+            columns = self.columns(name, each)
+            for place, case in enumerate(cases):
+                case[name] = column(columns, place)
         return cases
 
     def only(self, found: Expected) -> Expected:
@@ -133,6 +122,17 @@ class Stack:
             steps=tuple(self.opened(dict(step))[0] for step in found.steps),
             inference=None if found.inference is None else self.opened(dict(found.inference))[0],
         )
+
+
+def column(columns: Expectation, place: int) -> Expectation:
+    """What is expected of one case, of what :meth:`Stack.columns` gave."""
+    return replace(
+        columns,
+        value=rearranged(columns.value, lambda array: array[place]),
+        bound=columns.bound[place],
+        vacuous=columns.vacuous[place],
+        excluded=columns.excluded[place],
+    )
 
 
 _NOTHING = Parameters(gamma=None, beta=None, running_mean=np.zeros(0), running_var=np.zeros(0))
@@ -190,13 +190,3 @@ def _last_first(found: Expectation) -> tuple[int, ...]:
 def _rows(stacked: np.ndarray, back: tuple[int, ...]) -> np.ndarray:
     """The cases' arrays one after the other, each in C order; a view where they lie so already."""
     return np.asanyarray(stacked.transpose(back), order="C")
-
-
-def _numbers(value: Number, back: tuple[int, ...]) -> Iterator[Number]:
-    match value:
-        case DoubleDouble():
-            return map(DoubleDouble, _rows(value.hi, back), _rows(value.lo, back))
-        case Rational():
-            return map(Rational, _rows(value.values, back))
-        case _:
-            return iter(_rows(value, back))

@@ -3,18 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..contract import Quantity
+from ..formats import Format
 from .expectation import Expectation, Expected
-from .stack import Column, Stack
+from .stack import Stack, column
 
 Exactly: TypeAlias = Callable[[int, Quantity], Expectation]
 """A quantity of a case's step, -1 for the inference call, by exact arithmetic."""
 
-Columns: TypeAlias = dict[tuple[int, Quantity], list[Column]]
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sheet:
+    """A quantity of one step of all cases of a stack, the cases along the first axis.
+
+    ``columns`` holds all of their expectations; an :class:`Entry` is one case's.
+    """
+
+    index: int
+    name: Quantity
+    columns: Expectation
+    exact: Sequence[Exactly | None]
+    in_range: Sequence[bool]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of every case's array."""
+        return self.columns.bound.shape[1:]
+
+    @property
+    def output(self) -> Format:
+        """The format that a subject must answer in."""
+        return self.columns.output
+
+    def opened(self, place: int) -> Expectation:
+        """What one case must give."""
+        exactly = self.exact[place]
+        return replace(
+            column(self.columns, place),
+            exact=None if exactly is None else partial(exactly, self.index, self.name),
+            in_range=self.in_range[place],
+        )
+
+
+class Entry(NamedTuple):
+    """One case's place on a sheet: its expectation, not yet taken out."""
+
+    sheet: Sheet
+    place: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +69,9 @@ class Together:
     found: Expected
     exact: Sequence[Exactly | None]
     in_range: Sequence[bool]
-    _columns: Columns = field(default_factory=dict, init=False, repr=False, compare=False)
+    _sheets: dict[tuple[int, Quantity], Sheet] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def case(self, place: int) -> Expected:
         """What the case at ``place`` of the stack must give; taken out as it is looked at."""
@@ -43,22 +84,16 @@ class Together:
         step = self.found.steps[index] if index >= 0 else self.found.inference
         return {} if step is None else step
 
-    def expectation(self, index: int, place: int, name: Quantity) -> Expectation:
-        """One quantity of one case; KeyError where the step has none of it."""
-        stacked = self.step(index)[name]
-        if (index, name) not in self._columns:
-            self._columns[index, name] = list(self.stack.columns(name, stacked))
-        value, bound, vacuous, excluded = self._columns[index, name][place]
-        exactly = self.exact[place]
-        return Expectation(
-            value=value,
-            bound=bound,
-            vacuous=vacuous,
-            excluded=excluded,
-            output=stacked.output,
-            exact=None if exactly is None else partial(exactly, index, name),
-            in_range=self.in_range[place],
-        )
+    def sheet(self, index: int, name: Quantity) -> Sheet:
+        """One quantity of a step; KeyError where the step has none of it."""
+        found = self._sheets.get((index, name))
+        if found is None:
+            columns = self.stack.columns(name, self.step(index)[name])
+            found = Sheet(
+                index=index, name=name, columns=columns, exact=self.exact, in_range=self.in_range
+            )
+            self._sheets[index, name] = found
+        return found
 
 
 class Opened(Mapping[Quantity, Expectation]):
@@ -75,9 +110,13 @@ class Opened(Mapping[Quantity, Expectation]):
         """The expectation of ``name``."""
         found = self._known.get(name)
         if found is None:
-            found = self._together.expectation(self._index, self._place, name)
+            found = self._together.sheet(self._index, name).opened(self._place)
             self._known[name] = found
         return found
+
+    def entry(self, name: Quantity) -> Entry:
+        """Where the expectation of ``name`` stands, to be compared without taking it out."""
+        return Entry(self._together.sheet(self._index, name), self._place)
 
     def __iter__(self) -> Iterator[Quantity]:
         """The quantities that are expected."""

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TypeAlias
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ..bounds import Float64
 from ..contract import Array
 from ..expecting.expectation import Expectation
+from ..expecting.together import Entry
 from ..formats import Format
 from ..numbers.doubledouble import DoubleDouble
 from ..numbers.exact import Rational, exact_ratio, undecided
 from ..verdict import Cause, Conforms, Diverges, Measure, Verdict
-
-Pair: TypeAlias = tuple[Array, Expectation]
-"""What a subject gave, and what it must give."""
-
-CHUNK = 2**14
-"""Elements compared at once: the arrays of so many stay in a core's own cache."""
+from .elements import Block, Elements, Pair, Want, chunks, output_of, shape_of
 
 
-def compare(got: Array, want: Expectation) -> Verdict:
+def compare(got: Array, want: Want) -> Verdict:
     """Whether every judged element of ``got`` is within its bound of the exact value.
 
     Where the exact value is not finite (NaN or infinity went in), any non-finite answer conforms
@@ -40,29 +34,30 @@ def compare(got: Array, want: Expectation) -> Verdict:
 
 def compare_all(pairs: Iterable[Pair]) -> list[Verdict]:
     """The verdict of :func:`compare` on each of ``pairs``, which may differ in shape and format."""
+    found = compare_worst((pair, number) for number, pair in enumerate(pairs))
+    return [verdict for verdict in found if verdict is not None]
+
+
+def compare_worst(entrants: Iterable[tuple[Pair, Hashable]]) -> list[Verdict | None]:
+    """Verdicts on pairs, but None for one that is not the worst of those with its label.
+
+    Of equals the first is told. An answer of the wrong form is told whatever the others are.
+    """
     verdicts: list[Verdict | None] = []
     shaped: list[Pair] = []
-    for got, want in pairs:
+    numbers: list[int] = []
+    labels: list[Hashable] = []
+    for number, ((got, want), label) in enumerate(entrants):
         form = _form(got, want)
         verdicts.append(form)
         if form is None:
             shaped.append((got, want))
-    found = (verdict for chunk in _chunks(shaped) for verdict in _compare_chunk(chunk))
-    return [next(found) if verdict is None else verdict for verdict in verdicts]
-
-
-def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-    """``pairs`` in order, so many at a time that ``CHUNK`` elements are not exceeded by two."""
-    chunk: list[Pair] = []
-    elements = 0
-    for pair in pairs:
-        if chunk and elements + pair[0].size > CHUNK:
-            yield chunk
-            chunk, elements = [], 0
-        chunk.append(pair)
-        elements += pair[0].size
-    if chunk:
-        yield chunk
+            numbers.append(number)
+            labels.append(label)
+    measured = _measured(shaped)
+    for index in _worst(measured, labels):
+        verdicts[numbers[index]] = measured[index].verdict(shape_of(shaped[index][1]))
+    return verdicts
 
 
 def identical(got: Array, before: Array) -> Verdict:
@@ -77,94 +72,96 @@ def identical(got: Array, before: Array) -> Verdict:
     return Diverges(cause=Cause.STATE_CHANGED, message=message, measure=measure)
 
 
-def _form(got: Array, want: Expectation) -> Diverges | None:
+def _form(got: Array, want: Want) -> Diverges | None:
     """A divergence if shape or format are wrong."""
     if not isinstance(got, np.ndarray):
         message = f"must be a NumPy array, got {type(got).__name__}"
         return Diverges(cause=Cause.WRONG_FORMAT, message=message)
-    if got.shape != want.value.shape:
-        message = f"must have shape {want.value.shape}, got {got.shape}"
+    shape, output = shape_of(want), output_of(want)
+    if got.shape != shape:
+        message = f"must have shape {shape}, got {got.shape}"
         return Diverges(cause=Cause.WRONG_SHAPE, message=message)
-    if got.dtype != want.output.numpy:
-        message = f"must be {want.output.dtype}, got {got.dtype}"
+    if got.dtype != output.numpy:
+        message = f"must be {output.dtype}, got {got.dtype}"
         return Diverges(cause=Cause.WRONG_FORMAT, message=message)
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Elements:
-    """All elements of several comparisons in one row; ``ends`` is where each comparison ends."""
+class _Measured(NamedTuple):
+    """What a comparison measured, at the first of its worst elements; ``place`` is which it is."""
 
-    got: Float64
-    high: Float64
-    low: Float64
-    bound: Float64
-    vacuous: np.ndarray
-    excluded: np.ndarray
-    ends: np.ndarray
+    ratio: float
+    bound: float
+    expected: float
+    got: float
+    abs_error: float
+    ulp: float
+    place: int
+    judged: int
+    vacuous: int
 
-    @classmethod
-    def of(cls, pairs: Sequence[Pair]) -> _Elements:
-        """The elements of ``pairs`` in order."""
-        wants = [want for _, want in pairs]
-        return cls(
-            got=_row([got.astype(np.float64) for got, _ in pairs]),
-            high=_row([want.value.hi for want in wants]),
-            low=_row([want.value.lo for want in wants]),
-            bound=_row([want.bound for want in wants]),
-            vacuous=_row([want.vacuous for want in wants]),
-            excluded=_row([want.excluded for want in wants]),
-            ends=np.cumsum([got.size for got, _ in pairs]),
+    @property
+    def badness(self) -> tuple[int, float]:
+        """Order of comparisons: nothing judged, conforming by ratio, diverging by ratio."""
+        if not self.judged:
+            return 0, 0.0
+        if self.ratio <= 1.0:
+            return 1, self.ratio
+        # A ratio that is no number says that a bound is none.
+        return 2, math.inf if math.isnan(self.ratio) else self.ratio
+
+    def verdict(self, shape: tuple[int, ...]) -> Verdict:
+        """What follows for an answer of this shape."""
+        if not self.judged:
+            return Conforms(measure=_nothing_judged(self.vacuous))
+        measure = Measure(
+            ratio=self.ratio,
+            abs_error=self.abs_error,
+            ulp=self.ulp,
+            bound=self.bound,
+            expected=self.expected,
+            got=self.got,
+            index=tuple(int(i) for i in np.unravel_index(self.place, shape)),
+            judged=self.judged,
+            vacuous=self.vacuous,
         )
-
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """How many elements each comparison has."""
-        return np.asarray(np.diff(self.ends, prepend=0))
-
-    @cached_property
-    def starts(self) -> np.ndarray:
-        """Where each comparison begins."""
-        return np.asarray(self.ends - self.sizes)
-
-    def spread(self, values: Sequence[float]) -> Float64:
-        """One value for each comparison, repeated for each of its elements."""
-        return np.repeat(np.asarray(values, np.float64), self.sizes)
-
-    def reduced(self, operation: np.ufunc, values: np.ndarray) -> np.ndarray:
-        """``values`` of each comparison taken together, 0 where it has none."""
-        found = np.zeros(self.ends.shape, values.dtype)
-        # Empty comparisons take no place, so that the others still lie end to end.
-        some = self.sizes > 0
-        if some.any():
-            found[some] = operation.reduceat(values, self.starts[some])
-        return found
-
-    def put(self, where: slice, want: Expectation) -> None:
-        """Write what is expected of one comparison over what was."""
-        self.high[where], self.low[where] = want.value.hi.ravel(), want.value.lo.ravel()
-        self.bound[where], self.vacuous[where] = want.bound.ravel(), want.vacuous.ravel()
-        self.excluded[where] = want.excluded.ravel()
+        if self.ratio <= 1.0:
+            return Conforms(measure=measure)
+        return Diverges(cause=_cause(measure), message=_sentence(measure), measure=measure)
 
 
-def _row(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([array.ravel() for array in arrays])
+def _worst(measured: Sequence[_Measured], labels: Sequence[Hashable]) -> Iterable[int]:
+    """The position of the worst of each label, of equals the first."""
+    worst: dict[Hashable, int] = {}
+    for index, label in enumerate(labels):
+        best = worst.setdefault(label, index)
+        if measured[index].badness > measured[best].badness:
+            worst[label] = index
+    return worst.values()
 
 
-def _compare_chunk(pairs: Sequence[Pair]) -> Iterator[Verdict]:
-    elements, wants = _Elements.of(pairs), [want for _, want in pairs]
+def _measured(pairs: Sequence[Pair]) -> list[_Measured]:
+    """What each of ``pairs`` measured, in their order."""
+    found: dict[int, _Measured] = {}
+    for chunk in chunks(pairs):
+        numbers = [number for block in chunk for number in block.numbers]
+        found.update(zip(numbers, _measured_chunk(chunk), strict=True))
+    return [found[number] for number in range(len(pairs))]
+
+
+def _measured_chunk(blocks: Sequence[Block]) -> Iterable[_Measured]:
+    elements = Elements.of(blocks)
     if not elements.got.size:
-        yield from (Conforms(measure=_nothing_judged(0)) for _ in pairs)
-        return
-    ratio = _ratio(elements, elements.spread([want.output.largest for want in wants]))
-    ratio = _arbitrated(elements, ratio, wants)
+        nothing = math.nan
+        return [
+            _Measured(0.0, nothing, nothing, nothing, 0.0, 0.0, 0, 0, 0) for _ in elements.wants
+        ]
+    outputs = [output_of(want) for want in elements.wants]
+    ratio = _ratio(elements, elements.spread(output.largest for output in outputs))
+    ratio = _arbitrated(elements, ratio)
     impossible = np.isinf(ratio) & ~np.isfinite(elements.got) & ~elements.excluded
     judged = ~elements.vacuous | impossible
-    for measure in _measures(elements, ratio, judged, wants):
-        if measure.judged == 0 or measure.ratio <= 1.0:
-            yield Conforms(measure=measure)
-        else:
-            yield Diverges(cause=_cause(measure), message=_sentence(measure), measure=measure)
+    return _measures(elements, ratio, judged, outputs)
 
 
 def _cause(measure: Measure) -> Cause:
@@ -173,7 +170,7 @@ def _cause(measure: Measure) -> Cause:
     return Cause.BEYOND_BOUND if math.isfinite(measure.got) else Cause.NOT_FINITE
 
 
-def _ratio(e: _Elements, largest: Float64) -> Float64:
+def _ratio(e: Elements, largest: Float64) -> Float64:
     """|got - exact| / bound; 0 where a non-finite answer is right, infinite where it is not."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         error = _error(e)
@@ -186,30 +183,38 @@ def _ratio(e: _Elements, largest: Float64) -> Float64:
     return np.where(must_be_finite, ratio, np.where(got_finite, np.inf, 0.0))
 
 
-def _error(e: _Elements) -> Float64:
+def _error(e: Elements) -> Float64:
     # (got - high) is exact when the two are close, so the low part still counts.
     return np.abs((e.got - e.high) - e.low)
 
 
-def _arbitrated(e: _Elements, ratio: Float64, wants: Sequence[Expectation]) -> Float64:
+def _arbitrated(e: Elements, ratio: Float64) -> Float64:
     """By exact arithmetic, where double-double cannot decide an element that is looked at.
 
     Comparisons that were arbitrated expect the exact values from then on.
     """
     open_ = undecided(ratio, DoubleDouble(e.high, e.low)) & np.isfinite(e.got)
-    out_of_range = e.spread([not want.in_range for want in wants]) > 0
+    out_of_range = e.spread(not _in_range(want) for want in e.wants) > 0
     open_ |= out_of_range & np.isfinite(e.got)
     result = ratio.copy()
     for index in map(int, np.flatnonzero(e.reduced(np.logical_or, open_ & ~e.excluded))):
-        exact = wants[index].exact
-        if exact is not None:
+        want = _taken_out(e.wants[index])
+        if want.exact is not None:
             where = slice(e.starts[index], e.ends[index])
-            settled = exact().without(wants[index].excluded)
+            settled = want.exact().without(want.excluded)
             decided = _decided(e.got[where], settled)
             use = open_[where] & ~np.isnan(decided)
             result[where] = np.where(use, decided, ratio[where])
             e.put(where, settled)
     return result
+
+
+def _in_range(want: Want) -> bool:
+    return want.sheet.in_range[want.place] if isinstance(want, Entry) else want.in_range
+
+
+def _taken_out(want: Want) -> Expectation:
+    return want.sheet.opened(want.place) if isinstance(want, Entry) else want
 
 
 def _decided(got: Float64, settled: Expectation) -> Float64:
@@ -221,33 +226,16 @@ def _decided(got: Float64, settled: Expectation) -> Float64:
 
 
 def _measures(
-    e: _Elements, ratio: Float64, judged: np.ndarray, wants: Sequence[Expectation]
-) -> Iterator[Measure]:
-    """What each comparison measured, at the first of its worst elements."""
+    e: Elements, ratio: Float64, judged: np.ndarray, outputs: Sequence[Format]
+) -> Iterator[_Measured]:
     # A ratio that is no number says that a bound is none, which must not pass for agreement.
     known = np.where(np.isnan(ratio), np.inf, ratio)
-    worst = _first_of_largest(e, np.where(judged, known, -1.0))
-    errors = [e.reduced(np.maximum, error) for error in _errors(e, judged, wants)]
+    worst = e.first_of_largest(np.where(judged, known, -1.0))
+    errors = [e.reduced(np.maximum, error) for error in _errors(e, judged, outputs)]
     counts = e.reduced(np.add, judged.astype(np.int64))
     at_worst = [values[worst] for values in (ratio, e.bound, e.high, e.got)]
     columns = [*at_worst, *errors, worst - e.starts, counts, e.sizes - counts]
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    for want, row in zip(wants, rows, strict=True):
-        worst_ratio, bound, expected, got, abs_error, ulps, place, count, vacuous = row
-        if not count:
-            yield _nothing_judged(vacuous)
-            continue
-        yield Measure(
-            ratio=worst_ratio,
-            abs_error=abs_error,
-            ulp=ulps,
-            bound=bound,
-            expected=expected,
-            got=got,
-            index=tuple(int(i) for i in np.unravel_index(place, want.value.shape)),
-            judged=count,
-            vacuous=vacuous,
-        )
+    return map(_Measured, *(column.tolist() for column in columns))
 
 
 def _nothing_judged(vacuous: int) -> Measure:
@@ -258,23 +246,13 @@ def _nothing_judged(vacuous: int) -> Measure:
     )  # fmt: skip
 
 
-def _first_of_largest(e: _Elements, values: Float64) -> np.ndarray:
-    """Where the largest of each comparison's values stands first; anywhere if it has none."""
-    largest = np.repeat(e.reduced(np.maximum, values), e.sizes)
-    hits = np.flatnonzero(values == largest)
-    first = np.searchsorted(hits, e.starts)
-    return hits[np.minimum(first, hits.size - 1)]
-
-
-def _errors(
-    e: _Elements, judged: np.ndarray, wants: Sequence[Expectation]
-) -> tuple[Float64, Float64]:
+def _errors(e: Elements, judged: np.ndarray, outputs: Sequence[Format]) -> tuple[Float64, Float64]:
     """|got - exact| of each judged element, as it is and in units in the last place."""
     with np.errstate(invalid="ignore", over="ignore"):
         error = _error(e)
         error = np.where(judged & np.isfinite(error), error, 0.0)
-        unit = e.spread([want.output.unit_roundoff for want in wants])
-        least = e.spread([want.output.smallest_subnormal for want in wants])
+        unit = e.spread(output.unit_roundoff for output in outputs)
+        least = e.spread(output.smallest_subnormal for output in outputs)
         # An error of 1e300 where 0 was expected has no finite number of ulps.
         return error, error / _spacing(e.high, unit, least)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from ..contract import (
     Unsupported,
 )
 from ..dialect import Dialect, Policy
+from ..expecting.together import Opened
 from ..reference import Conventions, Expectation, Expected
 from ..verdict import (
     CALL,
@@ -41,7 +44,8 @@ from ..verdict import (
     WorkerHung,
     WrongContract,
 )
-from .compare import Pair, compare_all, identical
+from .compare import compare_worst, identical
+from .elements import Pair, Want
 from .evidence import clause_for, holds_non_finite
 
 
@@ -68,6 +72,10 @@ class _Bench:
     def case(self) -> Case:
         return self.trial.case
 
+    @cached_property
+    def holds_non_finite(self) -> bool:
+        return holds_non_finite(self.case)
+
     def clause(self, quantity: Quantity, *, own_channel: bool = False) -> str:
         """The clause that ``quantity`` is evidence for, the same at every step."""
         key = (quantity, own_channel)
@@ -78,8 +86,7 @@ class _Bench:
         return self.clauses[key]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Look:
+class _Look(NamedTuple):
     """A quantity at one step: what is to be compared, or the verdict where that is settled.
 
     A ``partial`` look leaves out some channels, and is not mentioned if nothing remains.
@@ -92,9 +99,11 @@ class _Look:
     verdict: Verdict | None = None
     partial: bool = False
 
-    def judged(self, verdicts: Iterator[Verdict]) -> Iterator[Judgement]:
-        """The judgement; the next of ``verdicts`` is that on the pair, if there is one."""
+    def judged(self, verdicts: Iterator[Verdict | None]) -> Iterator[Judgement]:
+        """The judgement; the next of ``verdicts`` is that on the pair, None if another is worse."""
         verdict = next(verdicts) if self.verdict is None else self.verdict
+        if verdict is None:
+            return
         if self.partial and isinstance(verdict, Conforms) and verdict.vacuous:
             return
         yield Judgement(
@@ -114,10 +123,17 @@ def judge_all(
     asked: Sequence[tuple[Trial, Outcome]], dialect: Dialect, capabilities: Capabilities
 ) -> list[tuple[Judgement, ...]]:
     """What :func:`judge` gives for each of a subject's outcomes, all arrays compared at once."""
-    looks = [_looks(*each, dialect, capabilities) for each in asked]
-    pairs = [look.pair for mine in looks for look in mine if look.pair is not None]
-    verdicts = iter(compare_all(pairs))
-    found = [[each for look in mine for each in look.judged(verdicts)] for mine in looks]
+    conventions = Conventions.of(dialect)
+    looks = [_looks(*each, conventions, capabilities) for each in asked]
+    # Of the steps of a case only the worst is told.
+    entrants = (
+        (look.pair, (number, look.quantity, look.clause))
+        for number, mine in enumerate(looks)
+        for look in mine
+        if look.pair is not None
+    )
+    verdicts = iter(compare_worst(entrants))
+    found = [_worst(mine, verdicts) for mine in looks]
     return [
         tuple(_judge(trial, outcome, dialect, mine))
         for (trial, outcome), mine in zip(asked, found, strict=True)
@@ -137,7 +153,7 @@ def _judge(
         case Raised():
             return (_judge_raised(trial.case, outcome, dialect),)
         case Answered():
-            return _judge_answered(trial, outcome, dialect, _worst(found))
+            return _judge_answered(trial, outcome, dialect, found)
 
 
 def judge_unsupported(outcome: Unsupported) -> Judgement:
@@ -227,12 +243,11 @@ def _is_form(verdict: Verdict) -> bool:
 
 
 def _looks(
-    trial: Trial, outcome: Outcome, dialect: Dialect, capabilities: Capabilities
+    trial: Trial, outcome: Outcome, conventions: Conventions, capabilities: Capabilities
 ) -> list[_Look]:
     """All that is to be compared of an answer, step by step; nothing where there is none."""
     if not isinstance(outcome, Answered):
         return []
-    conventions = Conventions.of(dialect)
     bench = _Bench(trial=trial, conventions=conventions, exposed=capabilities.quantities)
     answer, expected = outcome.answer, trial.expected
     every: list[_Look] = []
@@ -243,14 +258,15 @@ def _looks(
     return every
 
 
-def _worst(every: Iterable[Judgement]) -> list[Judgement]:
-    """One judgement for each quantity and clause: the worst over the steps."""
-    worst: dict[tuple[str, str], Judgement] = {}
-    for judgement in every:
-        key = (judgement.quantity, judgement.clause)
-        if key not in worst or _badness(judgement) > _badness(worst[key]):
-            worst[key] = judgement
-    return list(worst.values())
+def _worst(looks: Iterable[_Look], verdicts: Iterator[Verdict | None]) -> list[Judgement]:
+    """One judgement for each quantity and clause of a case: the worst over the steps."""
+    worst: dict[tuple[Quantity, str], Judgement | None] = {}
+    for look in looks:
+        best = worst.setdefault((look.quantity, look.clause), None)
+        for judgement in look.judged(verdicts):
+            if best is None or _badness(judgement) > _badness(best):
+                worst[look.quantity, look.clause] = judgement
+    return [judgement for judgement in worst.values() if judgement is not None]
 
 
 def _badness(judgement: Judgement) -> tuple[int, float]:
@@ -269,14 +285,14 @@ def _badness(judgement: Judgement) -> tuple[int, float]:
 def _judge_step(
     bench: _Bench, step: Step, want: Mapping[Quantity, Expectation], index: int
 ) -> Iterator[_Look]:
-    for quantity, expectation in want.items():
+    for quantity in want:
         if quantity not in bench.exposed or quantity is Quantity.Y_INFER:
             continue
         got: Array | None = getattr(step, quantity.value)
         if got is None:
             yield from _missing(bench, quantity, index)
-            continue
-        yield from _judge_array(bench, quantity, got, expectation, index)
+        else:
+            yield from _judge_array(bench, quantity, got, want, index)
 
 
 def _judge_inference(
@@ -285,8 +301,7 @@ def _judge_inference(
     """The inference call after training: its output, and that it left the state alone."""
     last = len(answer.steps) - 1
     if Quantity.Y_INFER in bench.exposed:
-        expectation = want[Quantity.Y_INFER]
-        yield from _judge_array(bench, Quantity.Y_INFER, step.y, expectation, last)
+        yield from _judge_array(bench, Quantity.Y_INFER, step.y, want, last)
     for quantity in sorted(RUNNING_STATISTICS & bench.exposed):
         before, after = getattr(answer.steps[-1], quantity), getattr(step, quantity)
         if before is None:
@@ -323,16 +338,26 @@ def _missing(bench: _Bench, quantity: Quantity, index: int) -> Iterator[_Look]:
 
 
 def _judge_array(
-    bench: _Bench, quantity: Quantity, got: Array, want: Expectation, index: int
+    bench: _Bench,
+    quantity: Quantity,
+    got: Array,
+    want: Mapping[Quantity, Expectation],
+    index: int,
 ) -> Iterator[_Look]:
-    if not holds_non_finite(bench.case):
-        clause = bench.clause(quantity)
-        yield _Look(clause=clause, quantity=quantity, step=index, pair=(got, want))
+    if not bench.holds_non_finite:
+        pair = (got, _unopened(want, quantity))
+        yield _Look(bench.clause(quantity), quantity, index, pair)
         return
+    expected = want[quantity]
     for own_channel in (True, False):
-        part = want.without(_in_channel_0(bench.case, want) != own_channel)
+        part = expected.without(_in_channel_0(bench.case, expected) != own_channel)
         clause = bench.clause(quantity, own_channel=own_channel)
-        yield _Look(clause=clause, quantity=quantity, step=index, pair=(got, part), partial=True)
+        yield _Look(clause, quantity, index, (got, part), partial=True)
+
+
+def _unopened(want: Mapping[Quantity, Expectation], quantity: Quantity) -> Want:
+    """The expectation of ``quantity``, as a place among others where it has one."""
+    return want.entry(quantity) if isinstance(want, Opened) else want[quantity]
 
 
 def _in_channel_0(case: Case, want: Expectation) -> np.ndarray:

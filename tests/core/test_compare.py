@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from bnconform.conformance.formats import FORMATS, DType
-from bnconform.conformance.judging.compare import CHUNK, compare, compare_all, identical, ulp
+from bnconform.conformance.judging.compare import compare, compare_all, identical, ulp
+from bnconform.conformance.judging.elements import CHUNK
 from bnconform.conformance.numbers.doubledouble import DoubleDouble
 from bnconform.conformance.reference import Expectation
 from bnconform.conformance.verdict import Cause, Conforms, Diverges, Measure, Verdict
