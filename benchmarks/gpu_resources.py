@@ -1,11 +1,12 @@
 """Compile the CUDA kernels for each architecture; tell registers, spills and broken promises.
 
-    python benchmarks/gpu_resources.py [--write] [ARCHITECTURE ...]
+    python benchmarks/gpu_resources.py [--write] [--compiler nvcc|nvrtc] [ARCHITECTURE ...]
 
-Needs nvcc and no GPU. Prints a table of registers for each kernel, in which anything else stands
-out: bytes of stack and spills, and words of the PTX that break a promise of ``docs/gpu-kernel.md``
-(approximations, flushing to zero, fused multiply-add, atomic sums of floats). ``--write`` writes it
-to ``RESULTS-gpu-resources.md``. Exit status: 0 all is as promised, 1 it is not, 2 no nvcc.
+Needs nvcc or NVRTC and no GPU; by default every compiler that is there is asked. Prints a table of
+registers for each kernel, in which anything else stands out: bytes of stack and spills, and words
+of the PTX that break a promise of ``docs/gpu-kernel.md`` (approximations, flushing to zero, fused
+multiply-add, atomic sums of floats). ``--write`` writes it to ``RESULTS-gpu-resources.md``. Exit
+status: 0 all is as promised, 1 it is not or kernels are missing, 2 there is no such compiler.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bnconform.adapters.gpu_kernel.cuda import nvrtc
 from bnconform.adapters.gpu_kernel.cuda.library import (
     MAIN,
+    OPTIONS,
     SOURCES,
     BuildError,
     Target,
@@ -37,7 +40,7 @@ FORBIDDEN = {
 }
 _KERNEL = re.compile(
     r"(?P<way>forward|backward)_kernelINS_\d+(?P<format>[A-Za-z]+\d+)E"
-    r"Li(?P<vector>\d+)ELi(?P<width>\d+)ELb(?P<cached>[01])E"
+    r"Li(?P<vector>\d+)ELi(?P<width>\d+)ELi(?P<held>[012])E"
 )
 _ENTRY = re.compile(r"Compiling entry function '(\S+)'")
 _SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -64,33 +67,55 @@ class Usage:
         return f"{self.registers}{rest}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What one compiler says of all kernels for one architecture."""
+
+    compiler: str
+    log: str
+    ptx: str
+
+
 def main(arguments: Sequence[str]) -> int:
     """Compile, print, and judge."""
     parser = argparse.ArgumentParser(description="Registers and spills of the CUDA kernels.")
     parser.add_argument("architectures", nargs="*", default=ARCHITECTURES)
+    parser.add_argument("--compiler", choices=COMPILERS, help="ask this one alone")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     asked = parser.parse_args(arguments)
-    try:
-        compiler = find_compiler(Target.GPU)
-    except BuildError as error:
-        print(error, file=sys.stderr)
+    told: dict[str, Told] = {}
+    for name in [asked.compiler] if asked.compiler else COMPILERS:
+        try:
+            told |= {f"{name} sm_{a}": COMPILERS[name](a) for a in asked.architectures}
+        except Absent as error:
+            print(error, file=sys.stderr)
+    if not told:
         return 2
-    compiled = {name: compile_for(compiler, name) for name in asked.architectures}
-    usages = {name: parse_usage(log) for name, (log, _) in compiled.items()}
-    broken = [f"sm_{name}: {word}" for name, (_, ptx) in compiled.items() for word in promises(ptx)]
-    text = "\n".join([*heading(compiler), *table(usages), "", *(f"- {line}" for line in broken)])
+    usages = {name: parse_usage(each.log) for name, each in told.items()}
+    broken = [f"{name}: {word}" for name, each in told.items() for word in promises(each.ptx)]
+    broken += missing(usages)
+    versions = dict.fromkeys(each.compiler for each in told.values())
+    text = "\n".join([*heading(versions), *table(usages), "", *(f"- {line}" for line in broken)])
     print(text)
     if asked.write:
         RESULTS.write_text(text.rstrip() + "\n", encoding="utf-8")
     fits = all(usage.fits for found in usages.values() for usage in found)
-    return 0 if fits and not broken and all(usages.values()) else 1
+    return 0 if fits and not broken else 1
 
 
-def compile_for(compiler: str, architecture: str) -> tuple[str, str]:
-    """What the assembler says of every kernel, and their PTX."""
+class Absent(Exception):  # noqa: N818 - that a compiler is not installed is no error here
+    """The compiler is not here; the text says how to get it."""
+
+
+def ask_nvcc(architecture: str) -> Told:
+    """All of the library by nvcc."""
+    try:
+        compiler = find_compiler(Target.GPU)
+    except BuildError as error:
+        raise Absent(error) from None
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            *(compiler, "-std=c++17", "-O3", "--fmad=false", f"-arch=sm_{architecture}"),
+            *(compiler, *OPTIONS, "-O3", f"-arch=sm_{architecture}"),
             *("-Xptxas", "-v", "-cubin", "--keep", "--keep-dir", folder),
             *(str(SOURCES / MAIN), "-o", f"{folder}/kernels.cubin"),
         ]
@@ -101,7 +126,24 @@ def compile_for(compiler: str, architecture: str) -> tuple[str, str]:
     if not ptx:
         msg = "nvcc kept no PTX, so nothing can be said of it"
         raise SystemExit(msg)
-    return done.stderr, ptx
+    return Told(compiler=f"nvcc {_release(compiler)}", log=done.stderr, ptx=ptx)
+
+
+def ask_nvrtc(architecture: str) -> Told:
+    """The kernels alone by NVRTC."""
+    try:
+        nvrtc.find_library()
+    except BuildError as error:
+        raise Absent(error) from None
+    try:
+        compiled = nvrtc.compile_kernels(architecture)
+    except BuildError as error:
+        raise SystemExit(str(error)) from None
+    return Told(compiler=f"NVRTC {compiled.version}", log=compiled.log, ptx=compiled.ptx)
+
+
+COMPILERS = {"nvcc": ask_nvcc, "nvrtc": ask_nvrtc}
+"""Name -> what asks it."""
 
 
 def parse_usage(log: str) -> list[Usage]:
@@ -127,12 +169,10 @@ def parse_usage(log: str) -> list[Usage]:
 
 def kernel_name(mangled: str) -> str:
     """A readable name, as 'forward, Float32, rows, on chip'; of no kernel, the name itself."""
-    match = _KERNEL.search(mangled)
-    if match is None:
+    if (match := _KERNEL.search(mangled)) is None:
         return mangled
-    layout = "columns" if match["width"] != "1" else "rows" if match["vector"] != "1" else "single"
-    held = "on chip" if match["cached"] == "1" else "read twice"
-    return f"{match['way']}, {match['format']}, {layout}, {held}"
+    way, name, vector, width, held = match.groups()
+    return str(nvrtc.Kernel(way, name, int(vector), int(width), int(held)))
 
 
 def promises(ptx: str) -> list[str]:
@@ -144,17 +184,33 @@ def promises(ptx: str) -> list[str]:
     ]
 
 
-def heading(compiler: str) -> list[str]:
+def missing(usages: dict[str, list[Usage]]) -> list[str]:
+    """Kernels that a compiler says nothing of, by column."""
+    expected = {str(each) for each in nvrtc.KERNELS}
+    found = {name: {usage.kernel for usage in each} for name, each in usages.items()}
+    return [
+        f"{name}: {text}: {', '.join(sorted(kernels))}"
+        for name, each in found.items()
+        for text, kernels in (("not compiled", expected - each), ("unknown", each - expected))
+        if kernels
+    ]
+
+
+def heading(compilers: Iterable[str]) -> list[str]:
     """What the table is of."""
-    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - the compiler that was found
-    release = re.search(r"release \S+ V?\S+", done.stdout)
     return [
         "# Registers of the CUDA kernels",
         "",
         "Printed by `python benchmarks/gpu_resources.py`, which fails if a kernel has a stack or",
-        f"spills. nvcc {release[0] if release else 'of unknown release'}.",
+        f"spills. {'; '.join(compilers)}.",
         "",
     ]
+
+
+def _release(compiler: str) -> str:
+    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - the compiler that was found
+    release = re.search(r"release \S+ V?\S+", done.stdout)
+    return release[0] if release else "of unknown release"
 
 
 def table(usages: dict[str, list[Usage]]) -> list[str]:
@@ -162,7 +218,7 @@ def table(usages: dict[str, list[Usage]]) -> list[str]:
     names = sorted({usage.kernel for found in usages.values() for usage in found})
     by_name = {key: {u.kernel: u for u in found} for key, found in usages.items()}
     lines = [
-        "| kernel | " + " | ".join(f"sm_{key}" for key in usages) + " |",
+        "| kernel | " + " | ".join(usages) + " |",
         "| --- |" + " --- |" * len(usages),
     ]
     lines += [

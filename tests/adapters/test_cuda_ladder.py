@@ -42,15 +42,18 @@ CHOICES: dict[str, tuple[tuple[int, int, int, int], dict[str, Any], Rung]] = {
         Rung.PERSISTENT,
     ),
     "12.8 MB a channel": ((256, 64, 112, 112), {}, Rung.PERSISTENT),
-    "103 MB a channel: nothing holds it": ((512, 8, 224, 224), {}, Rung.SPLIT),
+    "103 MB a channel: a part on chip, a part in L2": ((512, 8, 224, 224), {}, Rung.PERSISTENT),
+    "411 MB a channel: next to nothing would be held": ((2048, 8, 224, 224), {}, Rung.SPLIT),
+    "103 MB a channel, loaded one value at a time": ((512, 8, 225, 223), {}, Rung.SPLIT),
     "running statistics: nothing has to be held": ((8, 2048, 7, 7), {"training": 0}, Rung.SPLIT),
     "channels last, few of them, in one grid": ((32, 64, 28, 28), {"last": True}, Rung.PERSISTENT),
     "channels last, many of them, small": ((8, 2048, 7, 7), {"last": True}, Rung.BLOCK),
-    "channels last, 32 bytes of them already 103 MB": (
+    "channels last, 64 bytes of them 206 MB: a third is held": (
         (256, 64, 112, 112),
         {"last": True},
-        Rung.SPLIT,
+        Rung.PERSISTENT,
     ),
+    "channels last, 64 bytes of them 411 MB": ((512, 64, 112, 112), {"last": True}, Rung.SPLIT),
 }
 SIZES = [
     (32, 64, 28, 28),
@@ -103,7 +106,7 @@ def test_a_call_takes_the_rung_that_its_size_asks_for(ladder: Library, name: str
 def test_without_clusters_none_is_chosen(ladder: Library) -> None:
     """What a cluster would hold, a team of a persistent grid holds."""
     plan = ladder.plan(make_call((64, 256, 56, 56)), NO_CLUSTERS, backward=False)
-    assert (plan.rung, plan.cached, plan.bulk) == (Rung.PERSISTENT, 1, 0)
+    assert (plan.rung, plan.held, plan.bulk) == (Rung.PERSISTENT, -(-plan.units // plan.blocks), 0)
 
 
 def test_without_clusters_none_can_be_forced(ladder: Library) -> None:
@@ -113,11 +116,51 @@ def test_without_clusters_none_can_be_forced(ladder: Library) -> None:
         ladder.plan(call, NO_CLUSTERS, backward=False)
 
 
+@pytest.mark.parametrize(
+    ("shape", "last", "backward", "row", "share"),
+    [
+        pytest.param((256, 256, 56, 56), True, False, 64, 0.585, id="the rest in L2"),
+        pytest.param((256, 256, 56, 56), True, True, 64, 0.29, id="x and dy, two thirds kept"),
+        pytest.param((256, 64, 112, 112), True, False, 64, 0.15, id="a third kept"),
+        pytest.param((512, 8, 224, 224), False, False, 16, 0.30, id="rows, two thirds kept"),
+    ],
+)
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
+def test_what_does_not_fit_is_held_in_part(
+    ladder: Library,
+    shape: tuple[int, int, int, int],
+    row: int,
+    share: float,
+    *,
+    last: bool,
+    backward: bool,
+    half: bool,
+) -> None:
+    """All of the device is one team, and of channels last no less than 64 bytes go together."""
+    plan = ladder.plan(make_call(shape, last=last, half=half), LARGE, backward=backward)
+    held = plan.held * plan.blocks / plan.units
+    expected = share * 2 if half and not last else share
+    assert (plan.rung, plan.teams, plan.blocks) == (Rung.PERSISTENT, 1, 264)
+    assert plan.lanes * 16 == row
+    assert held == pytest.approx(expected, abs=0.01)
+
+
+def test_a_part_is_held_only_where_that_saves_a_quarter_of_the_second_read(
+    ladder: Library,
+) -> None:
+    """What L2 keeps counts as saved; below, two kernels with wider tiles are as good."""
+    found = []
+    for batch in (300, 400):
+        call = make_call((batch, 64, 112, 112), last=True)
+        found.append(ladder.plan(call, LARGE, backward=False).rung)
+    assert found == [Rung.PERSISTENT, Rung.SPLIT]
+
+
 def test_a_persistent_grid_reads_from_l2_where_told(ladder: Library) -> None:
     """The flag keeps it from shared memory, and two teams fit L2."""
     call = make_call((256, 64, 112, 112), flags=library.NO_CACHE, rung=Rung.PERSISTENT)
     plan = ladder.plan(call, LARGE, backward=False)
-    assert (plan.cached, plan.teams, plan.blocks) == (0, 2, 132)
+    assert (plan.held, plan.teams, plan.blocks) == (0, 2, 132)
 
 
 def test_bulk_copies_are_for_rows_that_are_long_and_aligned(ladder: Library) -> None:
@@ -193,6 +236,7 @@ def _assert_within(plan: Plan, call: Call, device: Device) -> None:
     if plan.rung == Rung.CLUSTER:
         assert 2 <= plan.blocks <= device.largest_cluster
     if plan.rung == Rung.PERSISTENT:
+        assert 0 <= plan.held <= -(-plan.units // plan.blocks)
         resident = 2 if plan.teams * plan.blocks > device.multiprocessors else 1
         assert plan.teams * plan.blocks <= resident * device.multiprocessors
         used = resident * (plan.shared_bytes + device.shared_reserved)
@@ -206,8 +250,10 @@ def _assert_within(plan: Plan, call: Call, device: Device) -> None:
         pytest.param({"rung": 5}, "rung must be 0 to 4, got 5", id="rung"),
         pytest.param({"blocks": 2000}, "blocks must be 0 to 1024, got 2000", id="blocks"),
         pytest.param({"lanes": 33}, "lanes must be 0 to 32, got 33", id="lanes"),
-        pytest.param({"outer": -1}, "sizes must be at least 0", id="a negative size"),
+        pytest.param({"outer": -1}, r"sizes must be 0 to 2\^30", id="a negative size"),
         pytest.param({"outer": 2**30}, r"at most 2\^30 values per channel", id="too many values"),
+        pytest.param({"outer": 2**40, "inner": 2**40}, r"0 to 2\^30", id="sizes without a product"),
+        pytest.param({"outer": 0, "inner": 2**32}, r"0 to 2\^30", id="rows of 0 in 32 bits"),
         pytest.param({"outer": 0}, "training needs at least one value", id="no values"),
     ],
 )
@@ -217,3 +263,10 @@ def test_a_call_that_cannot_be_is_refused(
     """The library checks what its caller may get wrong, and says what would be right."""
     with pytest.raises(CallError, match=message):
         ladder.plan(make_call((4, 3, 2, 2), **changes), LARGE, backward=False)
+
+
+def test_a_grid_that_cannot_be_counted_is_refused(ladder: Library) -> None:
+    """2^32 blocks, which 32 bits take for none: nothing would be written, and nothing said."""
+    call = make_call((4, 2**22, 2, 2), rung=Rung.SPLIT, blocks=2**10, workspace=4096)
+    with pytest.raises(CallError, match="a grid of 4294967296 blocks is too large"):
+        ladder.forward(call)

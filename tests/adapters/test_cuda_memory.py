@@ -84,6 +84,29 @@ def test_all_of_every_output_is_written_and_nothing_beside(
     """Guards lie around every array and around exactly the workspace that was asked for."""
     call, arrays = _call(SHAPES[name], last)
     call.rung = rung
+    _assert_written(emulated, call, arrays)
+
+
+@pytest.mark.parametrize(
+    ("shape", "last"),
+    [
+        pytest.param((9, 2, 1152), False, id="rows with bulk copies"),
+        pytest.param((10, 36, 64), True, id="columns, the last tile not full"),
+    ],
+)
+def test_a_part_that_is_held_and_the_rest_make_the_whole(
+    emulated: Library, shape: tuple[int, int, int], *, last: bool
+) -> None:
+    """Of tiles that two blocks cannot hold, every value is written, and nothing beside."""
+    call, arrays = _call(shape, last)
+    call.rung, call.blocks = Rung.PERSISTENT, 2
+    plan = emulated.plan(call, emulated.device(), backward=False)
+    assert 0 < plan.held < plan.units // 2
+    _assert_written(emulated, call, arrays)
+
+
+def _assert_written(emulated: Library, call: Call, arrays: dict[str, Guarded]) -> None:
+    """Forward and backward write all that is theirs, and leave x and every guard."""
     before = arrays["x"].values.copy()
     for backward in (False, True):
         size = emulated.workspace(call, backward=backward)

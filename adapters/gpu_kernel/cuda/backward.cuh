@@ -5,11 +5,11 @@
 
 namespace bnc {
 
-template <class F, int VECTOR, int W, bool CACHED>
+template <class F, int VECTOR, int W, int HELD>
 struct Gradient {
   using P = Packed<F, VECTOR>;
   using Raw = typename P::Raw;
-  static constexpr int UNROLL = W == 8 ? 2 : 4;
+  static constexpr int UNROLL = W == 1 ? 4 : 2;
   float mean[W], r[W];
 
   // v = (sum g, sum g xhat) with xhat = (x - mu) r.
@@ -28,7 +28,6 @@ struct Gradient {
   __device__ __forceinline__ void sum(const Work &w, const Place<W> &me, unsigned tile,
                                       unsigned turn, float (&v)[2 * W]) {
     const unsigned channel = me.channel(tile);
-    const Mine<W> mine(w, me, channel);
 #pragma unroll
     for (int j = 0; j < W; ++j) {
       const bool there = channel + j < w.channels;
@@ -36,20 +35,22 @@ struct Gradient {
       r[j] = there ? w.r[channel + j] : 0.0f;
       v[j] = v[W + j] = 0.0f;
     }
-    if (CACHED && w.stages) {
+    if (in_bulk<VECTOR, W, HELD>(w)) {
       fill(w, me, &w.dy, channel);
       sum_arriving(w, me, turn, v);
-    } else {
-      sum_loading(w, me, mine, channel, v);
+    } else if (HELD) {
+      sum_loading<true>(w, me, Mine(w, me, channel, me.begin, me.kept), channel, v);
     }
+    if (HELD != ALL)
+      sum_loading<false>(w, me, Mine(w, me, channel, me.kept, me.end), channel, v);
   }
 
-  __device__ __forceinline__ void sum_loading(const Work &w, const Place<W> &me,
-                                              const Mine<W> &mine, unsigned channel,
-                                              float (&v)[2 * W]) {
+  template <bool KEEP>
+  __device__ __forceinline__ void sum_loading(const Work &w, const Place<W> &me, const Mine &mine,
+                                              unsigned channel, float (&v)[2 * W]) {
     const Tensor *const arrays[2] = {&w.x, &w.dy};
     Raw *x_cache = reinterpret_cast<Raw *>(me.shared.cache) + me.lane;
-    Raw *g_cache = x_cache + w.range * w.lanes;
+    Raw *g_cache = x_cache + w.held * w.lanes;
     Walk<2> walk;
     walk.start(w, arrays, mine.first, channel);
     unsigned at = me.slot * w.lanes, left = mine.count;
@@ -57,31 +58,31 @@ struct Gradient {
       Raw x[UNROLL], g[UNROLL];
 #pragma unroll
       for (int u = 0; u < UNROLL; ++u) {
-        x[u] = CACHED ? load_once<Raw>(walk.at[0]) : load_again<Raw>(walk.at[0]);
-        g[u] = CACHED ? load_once<Raw>(walk.at[1]) : load_again<Raw>(walk.at[1]);
+        x[u] = KEEP ? load_once<Raw>(walk.at[0]) : load_again<Raw>(walk.at[0]);
+        g[u] = KEEP ? load_once<Raw>(walk.at[1]) : load_again<Raw>(walk.at[1]);
         walk.advance(w, arrays);
       }
 #pragma unroll
       for (int u = 0; u < UNROLL; ++u, at += w.slots * w.lanes) {
-        if (CACHED) x_cache[at] = x[u];
-        if (CACHED) g_cache[at] = g[u];
+        if (KEEP) x_cache[at] = x[u];
+        if (KEEP) g_cache[at] = g[u];
         add(x[u], g[u], v);
       }
     }
     for (; left; --left, at += w.slots * w.lanes) {
       const Raw x = load_again<Raw>(walk.at[0]), g = load_again<Raw>(walk.at[1]);
       walk.advance(w, arrays);
-      if (CACHED) x_cache[at] = x;
-      if (CACHED) g_cache[at] = g;
+      if (KEEP) x_cache[at] = x;
+      if (KEEP) g_cache[at] = g;
       add(x, g, v);
     }
   }
 
   __device__ __forceinline__ void sum_arriving(const Work &w, const Place<W> &me, unsigned turn,
                                                float (&v)[2 * W]) {
-    const unsigned units = me.end - me.begin, part = units ? stage_units(w, units) : 0;
+    const unsigned units = me.kept - me.begin, part = units ? stage_units(w, units) : 0;
     const Raw *x_cache = reinterpret_cast<const Raw *>(me.shared.cache);
-    const Raw *g_cache = x_cache + w.range;
+    const Raw *g_cache = x_cache + w.held;
     unsigned at = me.thread;
     for (unsigned stage = 0; stage * part < units; ++stage) {
       BNC_ARRIVAL_WAIT(me.shared.arrivals + stage, turn % 2);
@@ -152,31 +153,38 @@ struct InputGradient {
   }
 };
 
-template <class F, int VECTOR, int W, bool CACHED>
-__device__ __forceinline__ void write_gradient(const Work &w, const Place<W> &me, unsigned tile) {
+// Writes dx of what is held, in order.
+template <class F, int VECTOR, int W>
+__device__ __forceinline__ void write_held_dx(const Work &w, const Place<W> &me, unsigned tile) {
   using Raw = typename Packed<F, VECTOR>::Raw;
   const unsigned channel = me.channel(tile);
-  const Mine<W> mine(w, me, channel);
+  const Mine mine(w, me, channel, me.begin, me.kept);
   const InputGradient<F, VECTOR, W> gradient(me);
-  if (CACHED) {
-    const Tensor *const arrays[1] = {&w.out};
-    const Raw *x_cache = reinterpret_cast<const Raw *>(me.shared.cache) + me.lane;
-    const Raw *g_cache = x_cache + w.range * w.lanes;
-    Walk<1> walk;
-    walk.start(w, arrays, mine.first, channel);
-    unsigned at = me.slot * w.lanes;
-    for (unsigned left = mine.count; left; --left, at += w.slots * w.lanes) {
-      store(walk.at[0],
-            w.training ? gradient.trained(x_cache[at], g_cache[at]) : gradient.fixed(g_cache[at]));
-      walk.advance(w, arrays);
-    }
-    return;
+  const Tensor *const arrays[1] = {&w.out};
+  const Raw *x_cache = reinterpret_cast<const Raw *>(me.shared.cache) + me.lane;
+  const Raw *g_cache = x_cache + w.held * w.lanes;
+  Walk<1> walk;
+  walk.start(w, arrays, mine.first, channel);
+  unsigned at = me.slot * w.lanes;
+  for (unsigned left = mine.count; left; --left, at += w.slots * w.lanes) {
+    store(walk.at[0],
+          w.training ? gradient.trained(x_cache[at], g_cache[at]) : gradient.fixed(g_cache[at]));
+    walk.advance(w, arrays);
   }
+}
+
+// Writes dx of what is read again, in reverse: its end was read last.
+template <class F, int VECTOR, int W>
+__device__ __forceinline__ void write_dx_again(const Work &w, const Place<W> &me, unsigned tile) {
+  using Raw = typename Packed<F, VECTOR>::Raw;
   constexpr unsigned UNROLL = 2;
+  const unsigned channel = me.channel(tile);
+  const Mine mine(w, me, channel, me.kept, me.end);
+  const InputGradient<F, VECTOR, W> gradient(me);
   const Tensor *const arrays[3] = {&w.x, &w.dy, &w.out};
   Walk<3> walk;
   unsigned left = mine.count;
-  walk.start(w, arrays, mine.first + (left ? left - 1 : 0) * w.slots, channel);
+  walk.start(w, arrays, mine.last(w), channel);
   for (; left >= UNROLL; left -= UNROLL) {
     Raw x[UNROLL], g[UNROLL];
     unsigned char *to[UNROLL];
@@ -215,16 +223,16 @@ __device__ __forceinline__ void settle_gradients(const Work &w, const Place<W> &
   me.shared.constants[4 * me.k + me.thread] = w.gamma ? r * w.gamma[channel] : r;
 }
 
-template <class F, int VECTOR, int W, bool CACHED>
-__global__ void __launch_bounds__(most_threads(W), 2)
+template <class F, int VECTOR, int W, int HELD>
+__global__ void __launch_bounds__(most_threads(W, HELD), 2)
     backward_kernel(const __grid_constant__ Work w) {
   const Place<W> me(w);
-  if (CACHED && w.stages) prepare_arrivals(w, me);
+  if (in_bulk<VECTOR, W, HELD>(w)) prepare_arrivals(w, me);
   unsigned turn = 0;
   for (unsigned tile = me.first_tile; tile < w.tiles; tile += me.tile_step, ++turn) {
     float dbeta = 0.0f, dgamma = 0.0f;
     if (w.phases & STATISTICS) {
-      Gradient<F, VECTOR, W, CACHED> gradient;
+      Gradient<F, VECTOR, W, HELD> gradient;
       float v[2 * W];
       gradient.sum(w, me, tile, turn, v);
       reduce<2 * W>(w, me, v);
@@ -241,7 +249,8 @@ __global__ void __launch_bounds__(most_threads(W), 2)
       settle_gradients(w, me, channel, dbeta, dgamma);
     __syncthreads();
     if (w.exchange == CLUSTER) BNC_CLUSTER_ARRIVE();
-    write_gradient<F, VECTOR, W, CACHED>(w, me, tile);
+    if (HELD != ALL) write_dx_again<F, VECTOR>(w, me, tile);
+    if (HELD) write_held_dx<F, VECTOR>(w, me, tile);
     // No block may end, nor fill its cache anew, while another still reads what it holds.
     if (w.exchange == CLUSTER) BNC_CLUSTER_WAIT();
     __syncthreads();

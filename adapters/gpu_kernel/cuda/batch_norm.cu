@@ -34,11 +34,25 @@ void check_places(int places, unsigned grid) {
 
 #ifdef __CUDACC__
 
-void check(cudaError_t status, const char *what) {
-  if (status == cudaSuccess) return;
-  const bool absent = status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver;
-  throw Refused{absent ? BNC_NO_DEVICE : BNC_FAILED,
-                std::string(what) + ": " + cudaGetErrorString(status)};
+// A grid or cluster that finds no place is a call that another rung can take.
+int32_t status_of(cudaError_t error) {
+  switch (error) {
+    case cudaErrorNoDevice:
+    case cudaErrorInsufficientDriver:
+      return BNC_NO_DEVICE;
+    case cudaErrorCooperativeLaunchTooLarge:
+    case cudaErrorInvalidClusterSize:
+    case cudaErrorLaunchOutOfResources:
+      return BNC_BAD_CALL;
+    default:
+      return BNC_FAILED;
+  }
+}
+
+void check(cudaError_t error, const char *what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // it is told here, and not once more by whoever asks next
+  throw Refused{status_of(error), std::string(what) + ": " + cudaGetErrorString(error)};
 }
 
 int attribute(cudaDeviceAttr which, int device) {
@@ -114,6 +128,11 @@ void prepare(const void *kernel, const cudaLaunchConfig_t &config, const Launch 
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              device_here().shared_per_block),
         "cudaFuncSetAttribute(MaxDynamicSharedMemorySize)");
+  // The rest of it is a cache that passes by what is loaded once: room for a second block is more.
+  if (launch.shared > SMALL)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                               cudaSharedmemCarveoutMaxShared),
+          "cudaFuncSetAttribute(PreferredSharedMemoryCarveout)");
   if (launch.cluster > 8)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1),
           "cudaFuncSetAttribute(NonPortableClusterSizeAllowed)");
@@ -148,7 +167,6 @@ void run(Kernel kernel, const Work &work, const Launch &launch) {
   prepare(function, config, launch);
   void *arguments[] = {const_cast<Work *>(&work)};
   check(cudaLaunchKernelExC(&config, function, arguments), "launch");
-  check(cudaGetLastError(), "launch");
 }
 
 void clear(void *data, size_t bytes, void *stream) {
@@ -195,18 +213,24 @@ void set_seed(uint64_t seed) {
 
 // ---- from a call and its plan to a kernel and its arguments ----------------------------------------
 
+template <class F, int VECTOR, int W, int HELD>
+Kernel kernel_of(bool backward) {
+  return backward ? backward_kernel<F, VECTOR, W, HELD> : forward_kernel<F, VECTOR, W, HELD>;
+}
+
 template <class F, int VECTOR, int W>
-Kernel kernel_of(bool backward, bool cached) {
-  if (backward)
-    return cached ? backward_kernel<F, VECTOR, W, true> : backward_kernel<F, VECTOR, W, false>;
-  return cached ? forward_kernel<F, VECTOR, W, true> : forward_kernel<F, VECTOR, W, false>;
+Kernel kernel_of(const bnc_plan &plan, bool backward) {
+  if (!plan.held) return kernel_of<F, VECTOR, W, NOTHING>(backward);
+  if (holds_all(plan)) return kernel_of<F, VECTOR, W, ALL>(backward);
+  if constexpr (VECTOR > 1) return kernel_of<F, VECTOR, W, PART>(backward);
+  throw Refused{BNC_BAD_CALL, "single values are held all or not at all"};
 }
 
 template <class F, int VECTOR>
 Kernel kernel_for(const bnc_plan &plan, bool backward) {
-  if (plan.vector == 1) return kernel_of<F, 1, 1>(backward, plan.cached);
-  if (plan.columns) return kernel_of<F, VECTOR, VECTOR>(backward, plan.cached);
-  return kernel_of<F, VECTOR, 1>(backward, plan.cached);
+  if (plan.vector == 1) return kernel_of<F, 1, 1>(plan, backward);
+  if (plan.columns) return kernel_of<F, VECTOR, VECTOR>(plan, backward);
+  return kernel_of<F, VECTOR, 1>(plan, backward);
 }
 
 Kernel kernel_for(const bnc_call &call, const bnc_plan &plan, bool backward) {
@@ -248,10 +272,11 @@ Work work_of(const bnc_call &call, const bnc_plan &plan, bool backward) {
   work.tiles = unsigned(plan.tiles);
   work.teams = unsigned(plan.teams);
   work.blocks = unsigned(plan.blocks);
-  work.range = unsigned(ceil_divide(plan.units, plan.blocks));
+  work.range = unsigned(range_of(plan));
+  work.held = unsigned(plan.held);
   work.fixed = unsigned(Planner::fixed_bytes(plan));
   // As many stages as give every thread a load in each.
-  const int64_t stages = smaller(STAGES, work.range / work.threads);
+  const int64_t stages = smaller(STAGES, work.held / work.threads);
   work.stages = plan.bulk ? unsigned(larger(stages, 1)) : 0;
   const Exchange exchanges[] = {ALONE, ALONE, CLUSTER, GRID, SPLIT};
   work.exchange = exchanges[plan.rung];
@@ -294,7 +319,10 @@ void launch(const bnc_call &call, bool backward) {
   Launch how = {};
   how.threads = unsigned(plan.threads);
   how.shared = unsigned(plan.shared_bytes);
-  how.grid = unsigned(plan.tiles) * unsigned(plan.blocks);
+  const int64_t grid = int64_t(plan.blocks) * plan.tiles;
+  if (plan.rung != BNC_PERSISTENT && grid > LARGEST_GRID)
+    throw Refused{BNC_BAD_CALL, "a grid of " + std::to_string(grid) + " blocks is too large"};
+  how.grid = unsigned(grid);
   how.stream = call.stream;
   const Kernel kernel = kernel_for(call, plan, backward);
   if (plan.rung == BNC_CLUSTER) how.cluster = unsigned(plan.blocks);

@@ -22,7 +22,7 @@ enum bnc_rung {
   BNC_AUTO = 0,
   BNC_BLOCK = 1,      /* in one block's shared memory */
   BNC_CLUSTER = 2,    /* in the shared memory of a cluster of blocks */
-  BNC_PERSISTENT = 3, /* in the shared memory of a whole resident grid, or else in L2 */
+  BNC_PERSISTENT = 3, /* in the shared memory of a whole resident grid, in L2, or in both */
   BNC_SPLIT = 4       /* not at all: two kernels, which read them twice */
 };
 
@@ -35,7 +35,7 @@ enum bnc_status {
 
 enum bnc_flags {
   BNC_NO_BULK = 1, /* fill shared memory by ordinary loads alone */
-  BNC_NO_CACHE = 2 /* a persistent grid reads values a second time from L2 */
+  BNC_NO_CACHE = 2 /* a persistent grid holds nothing: it reads all values twice */
 };
 
 typedef struct {
@@ -76,7 +76,8 @@ typedef struct {
   int32_t lanes;      /* neighbouring threads that take neighbouring loads of one row */
   int32_t threads, blocks, teams; /* blocks share a tile; teams of blocks take turns at tiles */
   int32_t tiles;      /* of lanes * (columns ? vector : 1) channels each */
-  int32_t cached, bulk;
+  int32_t held; /* units of a block that its shared memory holds: none, all, or the first ones */
+  int32_t bulk;
   int32_t shared_bytes;
 } bnc_plan;
 

@@ -175,12 +175,16 @@ class Machine {
 
   bool run_blocks(unsigned first, unsigned count, size_t shared) {
     prepare(first, count, shared);
-    // Blocks that only take turns hide what happens when one falls far behind: one often does.
-    const Block *slow = count > 1 ? &blocks_[draw(count)] : nullptr;
+    // Blocks or warps that only take turns hide what happens when one falls far behind: one does.
+    const bool blocks = count > 1 && draw(2);
+    const unsigned slow = unsigned(draw(blocks ? count : (threads + WARP - 1) / WARP));
+    const auto behind = [&](const Fiber &fiber) {
+      return blocks ? fiber.block == &blocks_[slow] : fiber.thread / WARP == slow;
+    };
     size_t left = fibers_.size();
     while (left && error.empty()) {
       if (ready_.empty() && !wake_spinning()) break;
-      const size_t k = next(slow);
+      const size_t k = next(behind);
       self = ready_[k];
       ready_[k] = ready_.back();
       ready_.pop_back();
@@ -198,10 +202,11 @@ class Machine {
     return error.empty();
   }
 
-  // A ready fiber, of the slow block hardly ever while there are others.
-  size_t next(const Block *slow) {
+  // A ready fiber, of those that are behind hardly ever while there are others.
+  template <class Behind>
+  size_t next(const Behind &behind) {
     size_t k = draw(ready_.size());
-    for (int tries = 0; tries < 8 && ready_[k]->block == slow; ++tries) k = draw(ready_.size());
+    for (int tries = 0; tries < 8 && behind(*ready_[k]); ++tries) k = draw(ready_.size());
     return k;
   }
 

@@ -41,8 +41,8 @@ __device__ __forceinline__ void merge(const Work &w, const Place<W> &me, unsigne
   if (me.thread < me.k) squares = total<W>(w, me, me.thread, 0);
 }
 
-// The tile's mean and centred sum of squares, for thread c < k, each value read once.
-template <class F, int VECTOR, int W, bool CACHED>
+// A block's sum and centred sum of squares, for thread c < k, each value read once.
+template <class F, int VECTOR, int W, int HELD>
 struct Moments {
   using P = Packed<F, VECTOR>;
   using Raw = typename P::Raw;
@@ -66,26 +66,48 @@ struct Moments {
     }
   }
 
-  // Cached: this block's sum on the way in; then its squares around its own mean, on chip.
+  static __device__ __forceinline__ void of_block(const Work &w, const Place<W> &me, unsigned tile,
+                                                  unsigned turn, float &sum, float &squares) {
+    if (HELD == NOTHING) return one_pass(w, me, tile, sum, squares);
+    two_passes(w, me, tile, turn, sum, squares);
+    if (HELD == ALL) return;
+    float other = 0.0f, others = 0.0f;
+    __syncthreads();
+    one_pass(w, me, tile, other, others);
+    // M_ab = M_a + M_b + d^2 n_a n_b / (n_a + n_b), with d the difference of the means.
+    const float a = count(w, me.begin, me.kept), b = count(w, me.kept, me.end);
+    if (b > 0.0f) {
+      const float d = divide(sum, a) - divide(other, b);
+      squares += others + divide(a * b, a + b) * (d * d);
+      sum += other;
+    }
+  }
+
+  // Values per channel of the units from `begin` to `end`.
+  static __device__ __forceinline__ float count(const Work &w, unsigned begin, unsigned end) {
+    return static_cast<float>((end - begin) * w.values);
+  }
+
+  // What is held: its sum on the way in; then its squares around its own mean, on chip.
   static __device__ void two_passes(const Work &w, const Place<W> &me, unsigned tile,
                                     unsigned turn, float &sum, float &squares) {
     const unsigned channel = me.channel(tile);
-    const Mine<W> mine(w, me, channel);
+    const Mine mine(w, me, channel, me.begin, me.kept);
     Raw *cache = reinterpret_cast<Raw *>(me.shared.cache) + me.lane;
     float s[W];
 #pragma unroll
     for (int j = 0; j < W; ++j) s[j] = 0.0f;
-    if (w.stages) {
+    if (in_bulk<VECTOR, W, HELD>(w)) {
       fill(w, me, nullptr, channel);
       sum_arriving(w, me, turn, s);
     } else {
       sum_loading(w, me, mine, channel, cache, s);
     }
     reduce<W>(w, me, s);
-    const float count = me.count(w, me.rank);
+    const float all = count(w, me.begin, me.kept);
     if (me.thread < me.k) {
       sum = total<W>(w, me, me.thread, 0);
-      me.shared.constants[me.thread] = count > 0.0f ? divide(sum, count) : 0.0f;
+      me.shared.constants[me.thread] = all > 0.0f ? divide(sum, all) : 0.0f;
     }
     __syncthreads();
     float centre[W], q[W];
@@ -102,7 +124,7 @@ struct Moments {
   }
 
   static __device__ __forceinline__ void sum_loading(const Work &w, const Place<W> &me,
-                                                     const Mine<W> &mine, unsigned channel,
+                                                     const Mine &mine, unsigned channel,
                                                      Raw *cache, float (&s)[W]) {
     const Tensor *const arrays[1] = {&w.x};
     Walk<1> walk;
@@ -131,7 +153,7 @@ struct Moments {
 
   static __device__ __forceinline__ void sum_arriving(const Work &w, const Place<W> &me,
                                                       unsigned turn, float (&s)[W]) {
-    const unsigned units = me.end - me.begin, part = units ? stage_units(w, units) : 0;
+    const unsigned units = me.kept - me.begin, part = units ? stage_units(w, units) : 0;
     const Raw *cache = reinterpret_cast<const Raw *>(me.shared.cache);
     unsigned at = me.thread;
     for (unsigned stage = 0; stage * part < units; ++stage) {
@@ -141,11 +163,11 @@ struct Moments {
     }
   }
 
-  // Not cached: squares around the mean of a few values at a time, merged by Chan's formula.
+  // What is not held: squares around the mean of a few values at a time, merged by Chan's formula.
   static __device__ void one_pass(const Work &w, const Place<W> &me, unsigned tile, float &sum,
                                   float &squares) {
     const unsigned channel = me.channel(tile);
-    const Mine<W> mine(w, me, channel);
+    const Mine mine(w, me, channel, me.kept, me.end);
     const Tensor *const arrays[1] = {&w.x};
     Walk<1> walk;
     walk.start(w, arrays, mine.first, channel);
@@ -201,7 +223,7 @@ struct Moments {
 #pragma unroll
     for (int j = 0; j < W; ++j) copy[j] = s[j];
     reduce<W>(w, me, copy);
-    const float all = me.count(w, me.rank);
+    const float all = Moments::count(w, me.kept, me.end);
     if (me.thread < me.k) {
       sum = total<W>(w, me, me.thread, 0);
       me.shared.constants[me.thread] = all > 0.0f ? divide(sum, all) : 0.0f;
@@ -272,31 +294,37 @@ struct Output {
   }
 };
 
-// Writes y: from the cache in order, or from x in reverse, whose end was read last.
-template <class F, int VECTOR, int W, bool CACHED>
-__device__ __forceinline__ void write_output(const Work &w, const Place<W> &me, unsigned tile) {
+// Writes y of what is held, in order.
+template <class F, int VECTOR, int W>
+__device__ __forceinline__ void write_held_y(const Work &w, const Place<W> &me, unsigned tile) {
   using Raw = typename Packed<F, VECTOR>::Raw;
   const unsigned channel = me.channel(tile);
-  const Mine<W> mine(w, me, channel);
+  const Mine mine(w, me, channel, me.begin, me.kept);
   const Output<F, VECTOR, W> output(me);
-  if (CACHED) {
-    const Tensor *const arrays[1] = {&w.out};
-    const Raw *cache = reinterpret_cast<const Raw *>(me.shared.cache) + me.lane;
-    Walk<1> walk;
-    walk.start(w, arrays, mine.first, channel);
-    unsigned at = me.slot * w.lanes;
+  const Tensor *const arrays[1] = {&w.out};
+  const Raw *cache = reinterpret_cast<const Raw *>(me.shared.cache) + me.lane;
+  Walk<1> walk;
+  walk.start(w, arrays, mine.first, channel);
+  unsigned at = me.slot * w.lanes;
 #pragma unroll 2
-    for (unsigned left = mine.count; left; --left, at += w.slots * w.lanes) {
-      store(walk.at[0], output(cache[at]));
-      walk.advance(w, arrays);
-    }
-    return;
+  for (unsigned left = mine.count; left; --left, at += w.slots * w.lanes) {
+    store(walk.at[0], output(cache[at]));
+    walk.advance(w, arrays);
   }
+}
+
+// Writes y of what is read again, in reverse: its end was read last.
+template <class F, int VECTOR, int W>
+__device__ __forceinline__ void write_y_again(const Work &w, const Place<W> &me, unsigned tile) {
+  using Raw = typename Packed<F, VECTOR>::Raw;
   constexpr unsigned UNROLL = 4;
+  const unsigned channel = me.channel(tile);
+  const Mine mine(w, me, channel, me.kept, me.end);
+  const Output<F, VECTOR, W> output(me);
   const Tensor *const arrays[2] = {&w.x, &w.out};
   Walk<2> walk;
   unsigned left = mine.count;
-  walk.start(w, arrays, mine.first + (left ? left - 1 : 0) * w.slots, channel);
+  walk.start(w, arrays, mine.last(w), channel);
   for (; left >= UNROLL; left -= UNROLL) {
     Raw raw[UNROLL];
     unsigned char *to[UNROLL];
@@ -315,20 +343,16 @@ __device__ __forceinline__ void write_output(const Work &w, const Place<W> &me, 
   }
 }
 
-template <class F, int VECTOR, int W, bool CACHED>
-__global__ void __launch_bounds__(most_threads(W), 2)
+template <class F, int VECTOR, int W, int HELD>
+__global__ void __launch_bounds__(most_threads(W, HELD), 2)
     forward_kernel(const __grid_constant__ Work w) {
   const Place<W> me(w);
-  if (CACHED && w.stages) prepare_arrivals(w, me);
+  if (in_bulk<VECTOR, W, HELD>(w)) prepare_arrivals(w, me);
   unsigned turn = 0;
   for (unsigned tile = me.first_tile; tile < w.tiles; tile += me.tile_step, ++turn) {
-    using Sums = Moments<F, VECTOR, W, CACHED>;
     float first = 0.0f, squares = 0.0f;
     if (w.phases & STATISTICS) {
-      if (CACHED)
-        Sums::two_passes(w, me, tile, turn, first, squares);
-      else
-        Sums::one_pass(w, me, tile, first, squares);
+      Moments<F, VECTOR, W, HELD>::of_block(w, me, tile, turn, first, squares);
       if (w.exchange != ALONE) publish(w, me, tile, turn, first, squares);
     }
     if (!(w.phases & APPLY)) continue;
@@ -341,7 +365,8 @@ __global__ void __launch_bounds__(most_threads(W), 2)
       settle(w, me, channel, first, divide(squares, w.n));
     __syncthreads();
     if (w.exchange == CLUSTER) BNC_CLUSTER_ARRIVE();
-    write_output<F, VECTOR, W, CACHED>(w, me, tile);
+    if (HELD != ALL) write_y_again<F, VECTOR>(w, me, tile);
+    if (HELD) write_held_y<F, VECTOR>(w, me, tile);
     // No block may end, nor fill its cache anew, while another still reads what it holds.
     if (w.exchange == CLUSTER) BNC_CLUSTER_WAIT();
     __syncthreads();

@@ -21,19 +21,20 @@ from bnconform.adapters.caches import cache_folder
 
 from .structures import Call, Device, Plan
 
-VERSION = "1.0"
+VERSION = "1.1"
 """Of the kernels: to be raised when what they compute or promise changes."""
 SOURCES = Path(__file__).parent
 MAIN = "batch_norm.cu"
 SEED = "BNCONFORM_EMULATION_SEED"
 """Environment variable: the seed of the emulation's scheduler, 0 by default."""
 
-_COMMON = ("-std=c++17", "-shared")
 # Every operation rounds: a product and a sum stay two, division and square root are IEEE's.
+OPTIONS = ("-std=c++17", "--fmad=false")
+"""Of every compiler for a GPU."""
 _FLAGS = {
-    "gpu": ("-O3", "--fmad=false", "--threads=2", "-Xcompiler=-fPIC,-fvisibility=hidden"),
+    "gpu": (*OPTIONS, "-O3", "-shared", "--threads=2", "-Xcompiler=-fPIC,-fvisibility=hidden"),
     "emulated": (
-        *("-x", "c++", "-O2", "-ffp-contract=off", "-fPIC"),
+        *("-std=c++17", "-ffp-contract=off", "-O2", "-shared", "-x", "c++", "-fPIC"),
         *("-fvisibility=hidden", "-Wno-unknown-pragmas"),
     ),
 }
@@ -167,7 +168,7 @@ def _command(target: Target, architectures: Iterable[str]) -> tuple[str, ...]:
     codes: tuple[str, ...] = ()
     if target is Target.GPU:
         codes = tuple(f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures)
-    return (compiler, *_COMMON, *_FLAGS[target], *codes)
+    return (compiler, *_FLAGS[target], *codes)
 
 
 def find_compiler(target: Target) -> str:

@@ -20,8 +20,11 @@ constexpr int64_t LONG_ROW = 512;     // bytes from which one bulk copy per row 
 constexpr int64_t SMALL = 48 * 1024;  // bytes that one block loads in about the time of a launch
 constexpr int64_t LARGEST_SPLIT = 1024;
 constexpr int64_t LARGEST_GRID = int64_t(1) << 30;
+constexpr int64_t MOST_TEAMS = 1024;  // each has a counter
 // A second read finds in L2 what fits into this share of it beside the output that passes through.
 constexpr double USABLE_L2 = 0.6;
+// Of a second read, the least share that has to be saved before a tile is narrowed or given up.
+constexpr double WORTH_HOLDING = 0.25;
 
 inline int64_t element_size(const bnc_call &call) { return call.dtype == BNC_FLOAT32 ? 4 : 2; }
 inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -74,9 +77,10 @@ class Planner {
   void check() const {
     if (call_.dtype < BNC_FLOAT32 || call_.dtype > BNC_BFLOAT16)
       throw Refused{BNC_BAD_CALL, "dtype must be 0, 1 or 2, got " + std::to_string(call_.dtype)};
-    if (call_.outer < 0 || call_.channels < 0 || call_.inner < 0 ||
-        call_.outer * call_.inner > LARGEST_COUNT || call_.channels > LARGEST_COUNT)
-      throw Refused{BNC_BAD_CALL, "sizes must be at least 0, and at most 2^30 values per channel"};
+    const auto sized = [](int64_t size) { return size >= 0 && size <= LARGEST_COUNT; };
+    if (!sized(call_.outer) || !sized(call_.channels) || !sized(call_.inner) ||
+        call_.outer * call_.inner > LARGEST_COUNT)
+      throw Refused{BNC_BAD_CALL, "sizes must be 0 to 2^30, and at most 2^30 values per channel"};
     if (call_.training && call_.outer * call_.inner == 0 && !backward_)
       throw Refused{BNC_BAD_CALL, "training needs at least one value per channel"};
     if (call_.lanes < 0 || call_.lanes > 32)
@@ -130,19 +134,20 @@ class Planner {
   }
 
   int64_t width() const { return base_.columns ? base_.vector : 1; }
-  int64_t most_threads_here() const {
-    return smaller(device_.threads, most_threads(int(width())));
+  int64_t most_threads_here(Held held = ALL) const {
+    return smaller(device_.threads, most_threads(int(width()), held));
   }
   int64_t tiles(int64_t lanes) const { return ceil_divide(call_.channels, lanes * width()); }
   int64_t tile_bytes(int64_t lanes) const {
     return base_.units * lanes * base_.vector * element_size(call_) * cached_arrays_;
   }
 
-  // The plan for `blocks` blocks per tile; with `cached`, its shared memory holds their units.
-  bnc_plan make(int32_t rung, int64_t lanes, int64_t blocks, int64_t teams, bool cached) const {
+  // The plan for `blocks` blocks per tile, whose shared memory holds all of their units, none, or
+  // for PART as many as leave room for a second block.
+  bnc_plan make(int32_t rung, int64_t lanes, int64_t blocks, int64_t teams, Held held) const {
     bnc_plan plan = base_;
     const int64_t range = ceil_divide(base_.units, blocks);
-    int64_t threads = most_threads_here();
+    int64_t threads = most_threads_here(held);
     // Four blocks on a multiprocessor hide that each has to find its channels' constants first.
     if (rung == BNC_SPLIT) threads = smaller(threads, 256);
     while (threads > 64 && threads / 2 >= 2 * lanes * width() && range * lanes < threads * 2)
@@ -153,12 +158,18 @@ class Planner {
     plan.blocks = int32_t(blocks);
     plan.teams = int32_t(teams);
     plan.tiles = int32_t(tiles(lanes));
-    plan.cached = cached;
-    plan.bulk = cached && bulk();
-    const int64_t cache = range * lanes * base_.vector * element_size(call_) * cached_arrays_;
-    const int64_t shared = fixed_bytes(plan) + (cached ? cache : 0);
-    plan.shared_bytes = int32_t(smaller(shared, INT32_MAX));
+    const int64_t unit = lanes * base_.vector * element_size(call_) * cached_arrays_;
+    const int64_t room = (room_for_two() - fixed_bytes(plan)) / unit;
+    plan.held = int32_t(held == ALL ? range : held == PART ? larger(smaller(range, room), 0) : 0);
+    plan.bulk = held && bulk();
+    plan.shared_bytes = int32_t(smaller(fixed_bytes(plan) + plan.held * unit, INT32_MAX));
     return plan;
+  }
+
+  // Shared memory of a block of which two fit a multiprocessor.
+  int64_t room_for_two() const {
+    return smaller(device_.shared_per_block,
+                   device_.shared_per_multiprocessor / 2 - device_.shared_reserved);
   }
 
   bool bulk() const {
@@ -191,7 +202,7 @@ class Planner {
   bool block(bnc_plan &found) const {
     bool any = false;
     for (int64_t lanes = lanes_; lanes >= fewest_lanes(); lanes /= 2) {
-      const bnc_plan plan = make(BNC_BLOCK, lanes, 1, 1, true);
+      const bnc_plan plan = make(BNC_BLOCK, lanes, 1, 1, ALL);
       if (!fits(plan)) continue;
       found = plan;
       any = true;
@@ -212,7 +223,7 @@ class Planner {
       if (call_.blocks && blocks != call_.blocks) continue;
       // Clusters above 8 blocks are not portable, and not every multiprocessor can be in one.
       if (blocks > 8 && (any || !alone)) break;
-      const bnc_plan plan = make(BNC_CLUSTER, narrow, blocks, 1, true);
+      const bnc_plan plan = make(BNC_CLUSTER, narrow, blocks, 1, ALL);
       if (!fits(plan) || (!alone && !fits_twice(plan))) continue;
       found = plan;
       any = true;
@@ -224,7 +235,8 @@ class Planner {
              int64_t(found.tiles) * found.blocks * 2 < device_.multiprocessors);
   }
 
-  // On chip or from L2; with several teams, which read while others write, if that can be.
+  // On chip, from L2, or from both; with several teams, which read while others write, if that
+  // can be.
   bool persistent(bnc_plan &found) const {
     if (!device_.cooperative) return false;
     const bool on_chip = !(call_.flags & BNC_NO_CACHE);
@@ -232,11 +244,28 @@ class Planner {
     if (on_chip && persistent_on_chip(found, narrow)) return true;
     for (int64_t lanes = lanes_; lanes >= narrow; lanes /= 2)
       if (persistent_in_l2(found, lanes)) return true;
+    if (on_chip && persistent_in_part(found, narrow)) return true;
     if (on_chip && persistent_on_chip(found, fewest_lanes())) return true;
     if (persistent_in_l2(found, fewest_lanes())) return true;
     if (automatic()) return false;
-    found = make(BNC_PERSISTENT, lanes_, team_size(2 * device_.multiprocessors), 1, false);
+    const Held held = on_chip && base_.vector > 1 ? PART : NOTHING;
+    found = make(BNC_PERSISTENT, lanes_, team_size(2 * device_.multiprocessors), 1, held);
     return true;
+  }
+
+  // A part on chip and the rest read again, from L2 as far as it keeps it: the widest tile of which
+  // nothing has to come from memory twice, else the narrowest, if that saves enough.
+  bool persistent_in_part(bnc_plan &found, int64_t narrow) const {
+    if (base_.vector == 1) return false;
+    for (int64_t lanes = lanes_; lanes >= narrow; lanes /= 2) {
+      const int64_t blocks = team_size(2 * device_.multiprocessors);
+      const bnc_plan plan = make(BNC_PERSISTENT, lanes, blocks, 1, PART);
+      const double held = double(plan.shared_bytes - fixed_bytes(plan)) * double(blocks);
+      const double kept = held + USABLE_L2 * double(device_.l2_bytes);
+      const double enough = lanes == narrow ? WORTH_HOLDING : 1.0;
+      if (plan.held && kept >= enough * double(tile_bytes(lanes))) return found = plan, true;
+    }
+    return false;
   }
 
   // Two blocks on every multiprocessor and the smallest teams whose shared memory holds a tile;
@@ -244,20 +273,20 @@ class Planner {
   bool persistent_on_chip(bnc_plan &found, int64_t narrow) const {
     const int64_t places = 2 * device_.multiprocessors;
     for (int64_t lanes = lanes_; lanes >= narrow; lanes /= 2) {
-      const int64_t room = device_.shared_per_multiprocessor / 2 - device_.shared_reserved -
-                           fixed_bytes(make(BNC_PERSISTENT, lanes, 1, 1, false));
+      const int64_t room =
+          room_for_two() - fixed_bytes(make(BNC_PERSISTENT, lanes, 1, 1, NOTHING));
       const int64_t least = ceil_divide(tile_bytes(lanes), larger(room, 1));
-      const int64_t most = smaller(places / larger(least, 1), tiles(lanes));
+      const int64_t most = smaller(smaller(places / larger(least, 1), MOST_TEAMS), tiles(lanes));
       if (most < 2) continue;
       // As few teams as take no more turns: in the last one, too, most have something to do.
       const int64_t teams = ceil_divide(tiles(lanes), ceil_divide(tiles(lanes), most));
       const bnc_plan plan =
-          make(BNC_PERSISTENT, lanes, team_size(places / teams), teams, true);
+          make(BNC_PERSISTENT, lanes, team_size(places / teams), teams, ALL);
       if (fits_twice(plan) && fits(plan)) return found = plan, true;
     }
     for (int64_t lanes = lanes_; lanes >= narrow; lanes /= 2) {
       const bnc_plan plan =
-          make(BNC_PERSISTENT, lanes, team_size(device_.multiprocessors), 1, true);
+          make(BNC_PERSISTENT, lanes, team_size(device_.multiprocessors), 1, ALL);
       if (fits(plan)) return found = plan, true;
     }
     return false;
@@ -268,7 +297,7 @@ class Planner {
       if (double(tile_bytes(lanes)) * double(teams) > USABLE_L2 * double(device_.l2_bytes))
         continue;
       const int64_t blocks = team_size(2 * device_.multiprocessors / teams);
-      return found = make(BNC_PERSISTENT, lanes, blocks, teams, false), true;
+      return found = make(BNC_PERSISTENT, lanes, blocks, teams, NOTHING), true;
     }
     return false;
   }
@@ -287,7 +316,7 @@ class Planner {
       blocks = smaller(blocks, ceil_divide(places, larger(tiles(lanes), 1)));
       blocks = smaller(blocks, LARGEST_SPLIT);
     }
-    return make(BNC_SPLIT, lanes, call_.blocks ? call_.blocks : blocks, 1, false);
+    return make(BNC_SPLIT, lanes, call_.blocks ? call_.blocks : blocks, 1, NOTHING);
   }
 
   const bnc_call &call_;
@@ -297,6 +326,10 @@ class Planner {
   bnc_plan base_{};
 };
 
+// Units of each block of a tile, but for the last ones.
+inline int64_t range_of(const bnc_plan &plan) { return ceil_divide(plan.units, plan.blocks); }
+inline bool holds_all(const bnc_plan &plan) { return plan.held >= range_of(plan); }
+
 // Floats of workspace for the partial sums, after the counters.
 inline int64_t partial_floats(const bnc_plan &plan) {
   const int64_t k = int64_t(plan.lanes) * (plan.columns ? plan.vector : 1);
@@ -305,7 +338,6 @@ inline int64_t partial_floats(const bnc_plan &plan) {
   return 0;
 }
 
-// Room for a counter of every team: there are never more teams than blocks on the device.
-constexpr int64_t COUNTER_BYTES = 4096;
+constexpr int64_t COUNTER_BYTES = 4 * MOST_TEAMS;
 
 }  // namespace bnc

@@ -2,13 +2,17 @@
 // formats, cached loads, clusters, bulk copies, and a barrier across blocks.
 #pragma once
 
-#include <stdint.h>
-
-#ifdef __CUDACC__
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-#include <cuda_runtime.h>
+#ifdef __CUDACC_RTC__
+// NVRTC comes without headers, so that no toolkit has to lie beside it.
+using uint16_t = unsigned short;
+using uint32_t = unsigned;
+using uint64_t = unsigned long long;
+using int64_t = long long;
 #else
+#include <stdint.h>
+#endif
+
+#ifndef __CUDACC__
 #include "cuda_on_cpu.hpp"
 #endif
 
@@ -26,21 +30,30 @@ __device__ __forceinline__ unsigned char *shared_memory() {
 __device__ __forceinline__ float float_from_bits(uint32_t bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ uint32_t bits_from_float(float value) { return __float_as_uint(value); }
 __device__ __forceinline__ float half_to_float(uint16_t bits) {
-  return __half2float(__ushort_as_half(bits));
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+  return value;
 }
 __device__ __forceinline__ uint16_t float_to_half(float value) {
-  return __half_as_ushort(__float2half_rn(value));
+  uint16_t bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return bits;
 }
 __device__ __forceinline__ uint16_t float_to_bfloat(float value) {
-  return __bfloat16_as_ushort(__float2bfloat16_rn(value));
+  uint16_t bits;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return bits;
 }
+// The instruction takes the value for the upper half first.
 __device__ __forceinline__ uint32_t floats_to_halves(float low, float high) {
-  const __half2 both = __floats2half2_rn(low, high);
-  return *reinterpret_cast<const uint32_t *>(&both);
+  uint32_t both;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return both;
 }
 __device__ __forceinline__ uint32_t floats_to_bfloats(float low, float high) {
-  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t *>(&both);
+  uint32_t both;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return both;
 }
 __device__ __forceinline__ float square_root(float value) { return __fsqrt_rn(value); }
 __device__ __forceinline__ float divide(float a, float b) { return __fdiv_rn(a, b); }
@@ -86,9 +99,14 @@ __device__ __forceinline__ uint32_t shared_address(const void *at) {
 __device__ __forceinline__ void arrival_init(uint64_t *barrier) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(barrier)) : "memory");
 }
+// Copies are made by another path to memory than loads: what was read before, by any thread that
+// this one has met at a barrier, has been read when they overwrite it.
+__device__ __forceinline__ void copy_fence() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
 __device__ __forceinline__ void arrival_fence() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  copy_fence();
 }
 __device__ __forceinline__ void arrival_expect(uint64_t *barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
@@ -122,6 +140,7 @@ __device__ __forceinline__ void cluster_wait() {}
 __device__ __forceinline__ float read_peer(const float *mine, unsigned) { return *mine; }
 __device__ __forceinline__ void arrival_init(uint64_t *) {}
 __device__ __forceinline__ void arrival_fence() {}
+__device__ __forceinline__ void copy_fence() {}
 __device__ __forceinline__ void arrival_expect(uint64_t *, uint32_t) {}
 __device__ __forceinline__ void copy_bulk(void *, const void *, uint32_t, uint64_t *) {}
 __device__ __forceinline__ void arrival_wait(uint64_t *, uint32_t) {}
@@ -231,6 +250,7 @@ inline float read_peer(const float *mine, unsigned rank) {
 // The barrier's word holds the bytes still expected (low half) and how often it completed.
 inline void arrival_init(uint64_t *barrier) { *barrier = 0; }
 inline void arrival_fence() {}
+inline void copy_fence() {}
 inline void arrival_expect(uint64_t *barrier, uint32_t bytes) { *barrier += bytes; }
 inline void copy_bulk(void *to, const void *from, uint32_t bytes, uint64_t *barrier) {
   if (bytes % 16) on_cpu::machine().fail("a bulk copy must be of a multiple of 16 bytes");

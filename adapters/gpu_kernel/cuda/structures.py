@@ -49,5 +49,5 @@ class Plan(ctypes.Structure):
     _fields_: ClassVar = [
         ("units", _LONG),
         *_fields("rung vector columns lanes threads blocks teams tiles", _INT),
-        *_fields("cached bulk shared_bytes", _INT),
+        *_fields("held bulk shared_bytes", _INT),
     ]

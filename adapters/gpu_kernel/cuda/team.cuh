@@ -18,6 +18,9 @@ namespace bnc {
 enum Exchange { ALONE, CLUSTER, GRID, SPLIT };
 enum Phase { STATISTICS = 1, APPLY = 2 };
 
+// Which of a block's units stay in its shared memory: none, all, or `Work::held` of them.
+enum Held { NOTHING, ALL, PART };
+
 // An array to walk through; all strides in bytes.
 struct Tensor {
   unsigned char *data;
@@ -34,6 +37,7 @@ struct Work {
   unsigned units, row, row_step;  // units of a channel; of one row of it; slots % row
   unsigned channels, values;      // values: of one channel in one unit
   unsigned lanes, slots, threads, tiles, teams, blocks, range;  // range: units of one block
+  unsigned held;                  // of them, those that stay in shared memory: the first ones
   unsigned stages;                // bulk copies arrive in so many parts; 0: ordinary loads
   unsigned fixed;                 // bytes of shared memory before the cache
   int exchange, phases, training;
@@ -59,7 +63,7 @@ template <int W>
 struct Place {
   unsigned thread, lane, slot, k;  // k: channels of a tile
   unsigned rank, first_tile, tile_step;
-  unsigned begin, end;  // this block's units
+  unsigned begin, kept, end;  // this block's units; held on chip before `kept`, not from there on
   Shared shared;
 
   __device__ explicit Place(const Work &w) {
@@ -85,6 +89,7 @@ struct Place {
     }
     begin = least(w.units, rank * w.range);
     end = least(w.units, begin + w.range);
+    kept = least(end, begin + w.held);
     unsigned char *bytes = shared_memory();
     shared.arrivals = reinterpret_cast<uint64_t *>(bytes);
     shared.scratch = reinterpret_cast<float *>(bytes + STAGES * sizeof(uint64_t));
@@ -205,18 +210,26 @@ __device__ __forceinline__ float read_partial(const Work &w, const Place<W> &me,
 
 // ---- what a block holds of a tile -----------------------------------------------------------------
 
-// This thread's units: how many, and their number when they are counted down.
-template <int W>
+// This thread's units of those from `begin` to `end`: the first, and how many.
 struct Mine {
   unsigned first, count;
-  __device__ Mine(const Work &w, const Place<W> &me, unsigned channel) {
-    first = me.begin + me.slot;
-    const bool any = channel < w.channels && first < me.end;
-    count = any ? (me.end - first - 1) / w.slots + 1 : 0;
+  template <int W>
+  __device__ Mine(const Work &w, const Place<W> &me, unsigned channel, unsigned begin,
+                  unsigned end) {
+    first = begin + me.slot;
+    const bool any = channel < w.channels && first < end;
+    count = any ? (end - first - 1) / w.slots + 1 : 0;
   }
+  __device__ unsigned last(const Work &w) const { return first + (count ? count - 1 : 0) * w.slots; }
 };
 
-// Starts bulk copies of this block's part of `tensor`, one for every piece of a row.
+// Whether the cache is filled by bulk copies, which only rows of wide loads can be.
+template <int VECTOR, int W, int HELD>
+__device__ __forceinline__ bool in_bulk(const Work &w) {
+  return HELD && VECTOR > 1 && W == 1 && w.stages;
+}
+
+// Starts bulk copies of the units from `from` to `to` of `tensor`, one for every piece of a row.
 template <int W>
 __device__ __forceinline__ void copy_rows(const Work &w, const Place<W> &me, const Tensor &tensor,
                                           unsigned channel, unsigned char *cache, unsigned from,
@@ -235,21 +248,22 @@ __device__ __forceinline__ unsigned stage_units(const Work &w, unsigned units) {
   return (units + w.stages - 1) / w.stages;
 }
 
-// Starts filling the cache with the tile's values: x, and dy behind it where it is given.
+// Starts filling the cache with what it holds of the tile: x, and dy behind it where it is given.
 template <int W>
 __device__ __forceinline__ void fill(const Work &w, const Place<W> &me, const Tensor *dy,
                                      unsigned channel) {
-  if (me.thread >= 32 || me.begin == me.end) return;
-  const unsigned units = stage_units(w, me.end - me.begin);
+  if (me.thread >= 32 || me.begin == me.kept) return;
+  copy_fence();
+  const unsigned units = stage_units(w, me.kept - me.begin);
   for (unsigned stage = 0; stage < w.stages; ++stage) {
-    const unsigned from = Place<W>::least(me.end, me.begin + stage * units);
-    const unsigned to = Place<W>::least(me.end, from + units);
+    const unsigned from = Place<W>::least(me.kept, me.begin + stage * units);
+    const unsigned to = Place<W>::least(me.kept, from + units);
     if (from == to) break;
     uint64_t *arrival = me.shared.arrivals + stage;
     if (me.thread == 0) arrival_expect(arrival, (to - from) * (dy ? 32u : 16u));
     BNC_SYNC_WARP();
     copy_rows(w, me, w.x, channel, me.shared.cache, from, to, arrival);
-    if (dy) copy_rows(w, me, *dy, channel, me.shared.cache + w.range * 16, from, to, arrival);
+    if (dy) copy_rows(w, me, *dy, channel, me.shared.cache + w.held * 16, from, to, arrival);
   }
 }
 
@@ -263,6 +277,8 @@ __device__ __forceinline__ void prepare_arrivals(const Work &w, const Place<W> &
 }
 
 // Registers: two blocks of the largest size fit a multiprocessor.
-constexpr int most_threads(int w) { return w == 8 ? 256 : 512; }
+__host__ __device__ constexpr int most_threads(int w, int held) {
+  return w == 8 || held == PART ? 256 : 512;
+}
 
 }  // namespace bnc
