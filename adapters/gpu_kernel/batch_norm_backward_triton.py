@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import triton.language as tl
 
-from .batch_norm_triton import channel_sum, divide, jit, locate, part
+from .batch_norm_triton import channel_sum, divide, jit, locate, part, row_sum, whole
 
 
 @part
@@ -60,7 +60,7 @@ def backward_kernel(
     """
     c = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     owned = c < channels
-    o, i, inside = locate(0, outer, inner, BLOCK_O, BLOCK_I)
+    o, i, inside = whole(outer, inner, BLOCK_O, BLOCK_I)
     mask = owned[:, None, None] & inside
     c_tile = c.to(tl.int64)[:, None, None]
     x_at = x_ptr + (c_tile * x_channel + o * x_outer + i * x_inner)
@@ -148,8 +148,8 @@ def merge_sums_kernel(
         mask = owned[:, None] & (t < tiles)
         dgamma += tl.load(products_ptr + row + t, mask=mask, other=0)
         dbeta += tl.load(sums_ptr + row + t, mask=mask, other=0)
-    tl.store(dgamma_ptr + c, tl.sum(dgamma, 1), mask=owned)
-    tl.store(dbeta_ptr + c, tl.sum(dbeta, 1), mask=owned)
+    tl.store(dgamma_ptr + c, row_sum(dgamma), mask=owned)
+    tl.store(dbeta_ptr + c, row_sum(dbeta), mask=owned)
 
 
 @jit

@@ -24,6 +24,9 @@ import triton.language as tl
 jit: Callable[[Callable[..., Any]], Any] = triton.jit
 
 
+_ADD = tl.standard._sum_combine  # noqa: SLF001 - no other addition is known to the interpreter
+
+
 def part(function: Callable[..., Any]) -> Any:
     """A function that kernels call: compiled with them; interpreted, the plain function.
 
@@ -53,6 +56,13 @@ def _inverse_deviation(var: tl.tensor, epsilon: tl.tensor) -> tl.tensor:
     root = tl.sqrt_rn(shifted) if var.dtype == tl.float32 else tl.sqrt(shifted)
     one = tl.full(var.shape, 1.0, var.dtype)
     return tl.div_rn(one, root) if var.dtype == tl.float32 else one / root
+
+
+@part
+def whole(outer: tl.tensor, inner: tl.tensor, BLOCK_O: tl.constexpr, BLOCK_I: tl.constexpr) -> Any:
+    """As ``locate``, of a tile that holds all of its channels."""
+    o, i = tl.arange(0, BLOCK_O)[None, :, None], tl.arange(0, BLOCK_I)[None, None, :]
+    return o.to(tl.int64), i.to(tl.int64), (o < outer) & (i < inner)
 
 
 @part
@@ -89,10 +99,15 @@ def _count(
 
 
 @part
+def row_sum(values: tl.tensor) -> tl.tensor:
+    """The sum of each row: what ``tl.sum`` does, which is jitted itself (see ``part``)."""
+    return tl.reduce(values, 1, _ADD)
+
+
+@part
 def channel_sum(values: tl.tensor) -> tl.tensor:
     """The sum of each channel of a tile (BLOCK_C, BLOCK_O, BLOCK_I)."""
-    flat = tl.reshape(values, [values.shape[0], values.shape[1] * values.shape[2]])
-    return tl.sum(flat, 1)
+    return row_sum(tl.reshape(values, [values.shape[0], values.shape[1] * values.shape[2]]))
 
 
 @part
@@ -158,7 +173,7 @@ def forward_kernel(
     """
     c = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     owned = c < channels
-    o, i, inside = locate(0, outer, inner, BLOCK_O, BLOCK_I)
+    o, i, inside = whole(outer, inner, BLOCK_O, BLOCK_I)
     mask = owned[:, None, None] & inside
     c_tile = c.to(tl.int64)[:, None, None]
     x_at = x_ptr + (c_tile * x_channel + o * x_outer + i * x_inner)
@@ -245,7 +260,7 @@ def merge_moments_kernel(
         t = (start + tl.arange(0, MERGE_T))[None, :]
         mask = owned[:, None] & (t < tiles)
         total += tl.load(sums_ptr + row + t, mask=mask, other=0)
-    mean = divide(tl.sum(total, 1), n)
+    mean = divide(row_sum(total), n)
 
     total = tl.full([MERGE_C, MERGE_T], 0, real)
     for start in range(0, tiles, MERGE_T):
@@ -257,7 +272,7 @@ def merge_moments_kernel(
         tile_mean = divide(tl.load(sums_ptr + row + t, mask=mask, other=0), count)
         d = tl.where(mask, tile_mean - mean[:, None], 0)
         total += tl.load(squares_ptr + row + t, mask=mask, other=0) + count * d * d
-    var = divide(tl.sum(total, 1), n)
+    var = divide(row_sum(total), n)
     _update(running_mean_ptr, c, owned, mean, decay)
     _update(running_var_ptr, c, owned, var, decay)
     tl.store(mean_ptr + c, mean, mask=owned)

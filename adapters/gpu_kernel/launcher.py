@@ -205,11 +205,11 @@ def _plan(slab: Tensor, sizes: Sizes, budget: Budget) -> tuple[Tiling, dict[str,
 
 
 def _interpreted(count: int) -> Budget:
-    """Tiles so small that small inputs take several, and so large that large ones take few.
+    """Tiles so large that small inputs take one, and so small that larger ones take a few.
 
     What an interpreted program costs hardly depends on the size of its tile.
     """
-    elements = min(max(256, power_of_two(count) // 4), 2**17)
+    elements = min(max(1024, power_of_two(count) // 2), 2**17)
     return Budget(elements=elements, whole=elements, programs=1)
 
 

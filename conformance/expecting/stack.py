@@ -141,12 +141,14 @@ _NOTHING = Parameters(gamma=None, beta=None, running_mean=np.zeros(0), running_v
 def kind(case: Case) -> Hashable:
     """What the cases of one stack have in common.
 
-    All of a signature that a walk depends on: not how arrays lie in memory, nor where the feature
-    axes stand among the others. And what makes two walks differ in their steps, not their numbers.
+    All of a signature that a walk depends on, not how arrays lie in memory; and what makes two walks
+    differ in their steps, not their numbers.
     """
     shape, order = case.shape, _order(case)
     return (
-        tuple(shape[axis] for axis in order),
+        shape,
+        # As a stack puts the axes; the arrays of all its cases are turned in the same way.
+        order,
         len(case.channel_axes),
         # Whether the batch is reduced over; an axis of features has no smaller last batch.
         order[0] == 0 and case.last_batch,

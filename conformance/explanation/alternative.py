@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..contract import GRADIENTS, RUNNING_STATISTICS, Quantity
 from ..expecting.expectation import Conventions, Expected
 from ..expecting.expecter import Expecter
 from ..expecting.expecter_variants import EXPECTERS
-from ..expecting.stack import Stack
+from ..expecting.stack import Stack, kind
 from ..formats import DType
 from ..numbers.doubledouble import DoubleDouble
 from .names import Why
@@ -74,14 +74,23 @@ class Alternative:
 
     def expect(self, case: Case, inputs: Inputs, conventions: Conventions) -> Expected:
         """What a subject that does it this way would give; bounds are those of the spec's way."""
+        stack, found = walk([self.reading(case, inputs, conventions)])
+        return stack.only(found)
+
+    def reading(self, case: Case, inputs: Inputs, conventions: Conventions) -> Reading:
+        """The case as such a subject reads it."""
         conventions = self.conventions(conventions)
         case = self.case(case)
-        stack = Stack.of([case], conventions.epsilon_floor)
-        inputs = stack.inputs([self.inputs(inputs)])
-        with np.errstate(all="ignore"):
-            number: Any = DoubleDouble if case.dtype is DType.FLOAT64 else Single
-            expecter = self._walker(case)(stack, inputs.parameters, conventions, number)
-            return stack.only(expecter.run(inputs))
+        floor = conventions.epsilon_floor
+        if case.epsilon < floor:
+            # Of the case, so that those with other floors can be walked through beside it.
+            case = replace(case, epsilon=floor)
+        return Reading(
+            case=case,
+            inputs=self.inputs(inputs),
+            conventions=replace(conventions, epsilon_floor=0.0),
+            walker=self._walker(case),
+        )
 
     def _walker(self, case: Case) -> type[Expecter]:
         return _walker(case.variant.kind.value, self.walk, self._namespace)
@@ -91,6 +100,38 @@ class Alternative:
         if not self.equations:
             return spec
         return SimpleNamespace(**{**vars(spec), **self.equations})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A case as it was read, its arrays, and who walks through it under which conventions."""
+
+    case: Case
+    inputs: Inputs
+    conventions: Conventions
+    walker: type[Expecter]
+
+    @property
+    def sort(self) -> Hashable:
+        """What readings that are walked through together have in common.
+
+        Where the feature axes stand, too: another axis may be read as one.
+        """
+        weights = [step.weights for step in self.inputs.steps]
+        kept = tuple(bool(np.any(each)) for each in weights if each is not None)
+        axes = self.case.reduction_axes
+        return kind(self.case), axes, kept, self.conventions, self.walker
+
+
+def walk(readings: Sequence[Reading]) -> tuple[Stack, Expected]:
+    """What readings of one sort give, stacked."""
+    first = readings[0]
+    stack = Stack.of([each.case for each in readings])
+    inputs = stack.inputs([each.inputs for each in readings])
+    with np.errstate(all="ignore"):
+        number: Any = DoubleDouble if first.case.dtype is DType.FLOAT64 else Single
+        walker = first.walker(stack, inputs.parameters, first.conventions, number)
+        return stack, walker.run(inputs)
 
 
 _walkers: dict[tuple[str, type | None, int], type[Expecter]] = {}

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from ..contract import Adapter, Answered, Quantity
 from ..reference import expect
@@ -19,7 +18,7 @@ from ..verdict import Cause, Diverges
 from .catalogue import ALTERNATIVES
 from .explanation import Explanation, Witness
 from .findings import Findings, Row, cases_of
-from .fitting import Fitting
+from .fitting import Fitting, Offer
 from .forms import OF_NOTHING, form_of, of_form
 from .names import Kind, Stage
 from .scope import CATEGORIES, STRUCTURE, Where
@@ -48,9 +47,9 @@ class _Attribution:
         """Explanations by alternatives: greedily, the one that explains most rows first."""
         for wider in (False, True):
             tried = [a for a in range(len(ALTERNATIVES)) if ALTERNATIVES[a].wider is wider]
-            alive = [a for a in tried if self.fitting.probe(a)]
+            alive = self.fitting.probed(tried)
             while self.found.left and alive:
-                offers = [(a, *self.fitting.explained(a)) for a in alive]
+                offers = self.fitting.offers(alive)
                 best, rows, where = _chosen(offers, wider=wider)
                 if not rows:
                     break
@@ -205,10 +204,6 @@ _STAGES: Mapping[Stage, str] = {
     Stage.DBETA: "the error enters at dbeta",
     Stage.INFERENCE: "the error enters in inference: the running statistics are right",
 }
-
-
-Offer: TypeAlias = tuple[int, set[Row], Where]
-"""An alternative, the rows that it explains, and where."""
 
 
 def _chosen(offers: Sequence[Offer], *, wider: bool) -> Offer:

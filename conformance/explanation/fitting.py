@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
-from ..contract import Answer, Answered, Array, Quantity
-from ..expecting.expectation import Expectation, Expected
-from ..judging.compare import compare
-from ..verdict import Conforms, Diverges
-from .alternative import Alternative
+from ..contract import Quantity
 from .catalogue import ALTERNATIVES
 from .findings import Findings, Row, cases_of
+from .measuring import SLACK, Asked, Ratios, measure_all
 from .scope import STRUCTURE, Where, find_scope, meets
 
-SLACK = 2.0
-"""Bounds of an alternative are the spec's own, which fit it but for a small factor."""
+Offer: TypeAlias = tuple[int, set[Row], Where]
+"""An alternative, the rows that it explains, and where."""
 
 IMPROVEMENT = 2.0
 """An alternative must fit so many times better than what was declared: else it changes nothing."""
@@ -26,40 +22,64 @@ IMPROVEMENT = 2.0
 NEARLY = 8.0
 """How far beyond its bound a row may be that belongs to an alternative which fits others."""
 
+FEWEST = 3
+"""Cases from which on a fact may say where an alternative holds."""
 
 _NATURE = ("dtype", "half_parameters", "variant")
 """Facts that an alternative itself speaks of; which mode it is about, its name says."""
 
 
+_FIRST = 8
+"""Rows that are looked at before all others."""
+
+
 class Fitting:
-    """Tries alternatives, by their position in the catalogue, on the rows that are left."""
+    """Tries alternatives, by their position in the catalogue, on the rows that are left.
+
+    ``known`` is what was measured so far, by alternative and witness.
+    """
 
     def __init__(self, found: Findings) -> None:
         """Nothing is tried yet."""
         self.found = found
-        self._known: dict[tuple[int, int], Mapping[Quantity, float]] = {}
+        self.known: dict[tuple[int, int], Ratios] = {}
 
-    def probe(self, a: int) -> bool:
-        """Whether alternative ``a`` fits one of a few rows of each quantity."""
+    def probed(self, alternatives: Iterable[int]) -> list[int]:
+        """Those of ``alternatives`` that fit one of a few rows of each quantity."""
+        few = {a: list(self._few(a)) for a in alternatives}
+        self._measure((a, row) for a, rows in few.items() for row in rows)
+        return [a for a, rows in few.items() if any(self._fits(a, row) for row in rows)]
+
+    def _few(self, a: int) -> Iterator[Row]:
+        """A few of the rows that are left of each quantity and mode."""
         sorts: dict[Any, list[Row]] = defaultdict(list)
         for row in sorted(self.found.left):
             if self._concerns(a, row):
                 sorts[row[1], self.found.witnesses[row[0]].case.mode].append(row)
-        few = [row for rows in sorts.values() for row in _spread(rows)]
-        return any(self._fits(a, row) for row in few)
+        for rows in sorts.values():
+            yield from _spread(rows)
 
-    def explained(self, a: int) -> tuple[set[Row], Where]:
-        """The rows that ``a`` explains, and where; none if that would be a guess."""
-        mine = [row for row in self.found.left if self._concerns(a, row)]
+    def offers(self, alternatives: Iterable[int]) -> list[Offer]:
+        """What each of ``alternatives`` explains of all that is left."""
+        mine = {a: {row for row in self.found.left if self._concerns(a, row)} for a in alternatives}
+        self._measure((a, row) for a, rows in mine.items() for row in rows)
+        return [(a, *self._explained(a, rows)) for a, rows in mine.items()]
+
+    def _explained(self, a: int, mine: set[Row]) -> tuple[set[Row], Where]:
+        """The rows of ``mine`` that ``a`` explains, and where; none if that would be a guess."""
         rows = {row for row in mine if self._fits(a, row)}
         if self._contradicts_itself(a, rows):
             return set(), {}
-        missed = {row for row in mine if row not in rows}
-        everywhere = {row for row in rows if self._holds_for(a, row[1], rows, missed)}
+        missed = mine - rows
+        quantities = {quantity for _, quantity in rows}
+        holding = {each for each in quantities if self._holds_for(a, each, rows, missed)}
+        everywhere = {row for row in rows if row[1] in holding}
         if cases_of(everywhere) > 1 or everywhere == self.found.left:
             return everywhere, self._about(a)
-        against = self._against(a, {quantity for _, quantity in rows}, missed)
-        where = self.found.scope(rows, against, STRUCTURE) if cases_of(rows) > 2 else None
+        if cases_of(rows) < FEWEST:
+            return set(), {}
+        against = self._against(a, quantities, missed)
+        where = self.found.scope(rows, against, STRUCTURE)
         return (rows, where) if where else (set(), {})
 
     def _about(self, a: int) -> Where:
@@ -105,7 +125,17 @@ class Fitting:
         missing = sum(row[1] is quantity for row in missed)
         if ALTERNATIVES[a].wider:
             return not missing and self._typical(a, quantity)
-        return 2 * missing < fitting and not self._against(a, {quantity}, set())
+        return 2 * missing < fitting and not self._contradicted(a, quantity)
+
+    def _contradicted(self, a: int, quantity: Quantity) -> bool:
+        """Whether any row of ``quantity`` that is right speaks against ``a``."""
+        asked = self._right(a, {quantity})
+        # Many alternatives fall at one of the first few.
+        for some in (asked[:_FIRST], asked):
+            self._measure((a, row) for row in some)
+            if any(self._refuted(a, row) for row in some):
+                return True
+        return False
 
     def _typical(self, a: int, quantity: Quantity) -> bool:
         """Whether ``quantity`` diverges far more often where ``a`` is about than elsewhere.
@@ -120,16 +150,20 @@ class Fitting:
         rate, other = (wrong / max(right + wrong, 1) for right, wrong in (here, elsewhere))
         return 2 * other < rate
 
-    def _against(self, a: int, quantities: Iterable[Quantity], missed: set[Row]) -> set[Row]:
+    def _against(self, a: int, quantities: Collection[Quantity], missed: set[Row]) -> set[Row]:
         """Rows of ``quantities`` that speak against ``a``."""
-        wanted = set(quantities)
-        found = {row for row in missed if row[1] in wanted}
+        found = {row for row in missed if row[1] in quantities}
         if ALTERNATIVES[a].wider:
             # What is within the right bound is within a wider one.
             return found
-        return found | {
-            row for row in self.found.right if row[1] in wanted and self._refuted(a, row)
-        }
+        asked = self._right(a, quantities)
+        self._measure((a, row) for row in asked)
+        return found | {row for row in asked if self._refuted(a, row)}
+
+    def _right(self, a: int, quantities: Collection[Quantity]) -> list[Row]:
+        """Rows of ``quantities`` that conform and that ``a`` concerns, in their order."""
+        right = (row for row in self.found.right if row[1] in quantities)
+        return sorted(row for row in right if self._concerns(a, row))
 
     def _concerns(self, a: int, row: Row) -> bool:
         alternative, case = ALTERNATIVES[a], self.found.witnesses[row[0]].case
@@ -150,62 +184,28 @@ class Fitting:
         ratio = self._ratios(a, row[0]).get(row[1])
         return ratio is not None and ratio > 1.0
 
-    def _ratios(self, a: int, index: int) -> Mapping[Quantity, float]:
+    def _ratios(self, a: int, index: int) -> Ratios:
         """Largest error / bound of each quantity of a witness under alternative ``a``."""
-        if (a, index) not in self._known:
-            self._known[a, index] = self._measured(ALTERNATIVES[a], index)
-        return self._known[a, index]
+        if (a, index) not in self.known:
+            self._measure([(a, (index, Quantity.Y))])
+        return self.known[a, index]
 
-    def _measured(self, alternative: Alternative, index: int) -> Mapping[Quantity, float]:
-        witness = self.found.witnesses[index]
-        if not isinstance(witness.outcome, Answered):
-            return {}
-        try:
-            expected = alternative.expect(
-                witness.case, self.found.inputs(index), self.found.conventions
+    def _measure(self, wanted: Iterable[tuple[int, Row]]) -> None:
+        """Learn all at once what alternatives make of the witnesses of rows."""
+        pairs = dict.fromkeys((a, row[0]) for a, row in wanted)
+        new = [pair for pair in pairs if pair not in self.known]
+        asked = [
+            Asked(
+                alternative=ALTERNATIVES[a],
+                witness=self.found.witnesses[index],
+                inputs=self.found.inputs(index),
             )
-        except (ValueError, ZeroDivisionError, OverflowError):
-            # This case cannot be misread in this way.
-            return {}
-        ratios = {
-            quantity: _ratio(witness.outcome.answer, expected, quantity, alternative)
-            for quantity in alternative.quantities
-        }
-        return {quantity: ratio for quantity, ratio in ratios.items() if ratio is not None}
+            for a, index in new
+        ]
+        found = measure_all(asked, self.found.conventions)
+        self.known.update(zip(new, found, strict=True))
 
 
 def _spread(rows: Sequence[Row]) -> tuple[Row, ...]:
     """The first, the last and the middle one."""
     return rows[0], rows[len(rows) // 2], rows[-1]
-
-
-def _ratio(
-    answer: Answer, expected: Expected, quantity: Quantity, alternative: Alternative
-) -> float | None:
-    """The largest error / bound of ``quantity`` over all calls; None where nothing is judged.
-
-    A bound so wide that it says nothing fits as well as any.
-    """
-    largest: float | None = None
-    for got, want in _pairs(answer, expected, quantity):
-        looked_at = want.without(want.vacuous) if alternative.any_value else want
-        slack = 1.0 if alternative.wider else SLACK
-        verdict = compare(got, replace(looked_at, bound=want.bound * slack, exact=None))
-        if not isinstance(verdict, (Conforms, Diverges)) or verdict.measure is None:
-            return None
-        if verdict.measure.judged or alternative.wider:
-            largest = max(largest or 0.0, verdict.measure.ratio)
-    return largest
-
-
-def _pairs(
-    answer: Answer, expected: Expected, quantity: Quantity
-) -> Iterator[tuple[Array, Expectation]]:
-    if quantity is Quantity.Y_INFER:
-        if answer.inference is not None and expected.inference is not None:
-            yield answer.inference.y, expected.inference[quantity]
-        return
-    for step, want in zip(answer.steps, expected.steps, strict=True):
-        got = getattr(step, quantity.value)
-        if got is not None and quantity in want:
-            yield got, want[quantity]

@@ -8,7 +8,7 @@ by accident (:func:`likely_scope`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 STRUCTURE = (
@@ -58,14 +58,23 @@ def find_scope(
     """
     if not others:
         return {}
-    single = [(name, condition) for name in facts for condition in _conditions(name, affected)]
+    single = [
+        (name, condition, frozenset(_meeting({name: condition}, others)))
+        for name in facts
+        for condition in _conditions(name, affected)
+    ]
     for number in (1, 2):
         for chosen in sorted(itertools.combinations(single, number), key=_complexity):
-            names = {name for name, _ in chosen}
-            where = dict(chosen)
-            if len(names) == number and sum(meets(where, other) for other in others) <= spared:
+            where = {name: condition for name, condition, _ in chosen}
+            met = frozenset.intersection(*(meeting for _, _, meeting in chosen))
+            if len(where) == number and len(met) <= spared:
                 return where
     return None
+
+
+def _meeting(where: Where, others: Sequence[Facts]) -> Iterator[int]:
+    """The positions of those of ``others`` that meet ``where``."""
+    return (place for place, other in enumerate(others) if meets(where, other))
 
 
 def likely_scope(affected: Sequence[Facts], others: Sequence[Facts]) -> Where | None:
@@ -93,9 +102,7 @@ def likely_scope(affected: Sequence[Facts], others: Sequence[Facts]) -> Where | 
             share = min(1.0, _LIMIT_COUNTS * share)
         if len(tried) * share ** len(inside) < _ACCIDENT:
             found.append((share, where))
-    simplest = min(
-        found, key=lambda each: (each[0], _complexity(tuple(each[1].items()))), default=None
-    )
+    simplest = min(found, key=lambda each: (each[0], _complexity(each[1].items())), default=None)
     return None if simplest is None else simplest[1]
 
 
@@ -111,9 +118,12 @@ def _structures(cases: Sequence[Facts]) -> dict[tuple[str, ...], Facts]:
     return {tuple(repr(facts.get(name)) for name in MORE_STRUCTURE): facts for facts in cases}
 
 
-def _complexity(chosen: tuple[tuple[str, Any], ...]) -> tuple[int, int]:
-    """One value says more than a limit, and a limit more than a list."""
-    conditions = [condition for _, condition in chosen]
+def _complexity(chosen: Iterable[tuple[Any, ...]]) -> tuple[int, int]:
+    """One value says more than a limit, and a limit more than a list.
+
+    ``chosen`` has a name and a condition first in each.
+    """
+    conditions = [condition for _, condition, *_ in chosen]
     lists = sum(isinstance(each, list) for each in conditions)
     return lists, sum(isinstance(each, dict) for each in conditions)
 

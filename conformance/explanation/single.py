@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..numbers.summation import total
+
 
 class Single(np.ndarray):
     """A float64 array with the face of a ``DoubleDouble``: ``hi`` is all of it."""
@@ -22,6 +24,14 @@ class Single(np.ndarray):
         """An array even without dimensions, where NumPy would give a scalar."""
         del protocol
         return np.asarray(array).view(type(self))
+
+    def sum(  # type: ignore[override]  # equations give no other arguments
+        self, axis: tuple[int, ...], *, keepdims: bool = False
+    ) -> Self:
+        """Sum over the axes ``axis``: the same bits whatever stands beside the terms."""
+        found = total(self.hi, axis)
+        kept = [size for dim, size in enumerate(self.shape) if dim not in axis]
+        return (found if keepdims else found.reshape(kept)).view(type(self))
 
     @property
     def hi(self) -> np.ndarray:

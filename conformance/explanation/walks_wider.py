@@ -25,6 +25,7 @@ from ..expecting.expecter import Expecter
 from ..expecting.stack import Stack
 from ..formats import FORMATS, DType, Format, compute_format
 from ..numbers.doubledouble import DoubleDouble
+from ..numbers.summation import total
 from .walks import Seen
 
 
@@ -56,8 +57,8 @@ class Coarser(Expecter):
         """As ever; whatever may overflow on the way may be anything from then on."""
         b = super().batch(inputs)
         largest = self.lower().largest
-        squares = np.square(b.x.hi - b.mu.hi).sum(axis=self.axes, keepdims=True)
-        sums = np.abs(b.x.hi).sum(axis=self.axes, keepdims=True)
+        squares = total(np.square(b.x.hi - b.mu.hi), self.axes)
+        sums = total(np.abs(b.x.hi), self.axes)
         unknown = np.where(np.maximum(squares, sums) >= largest, np.inf, 0.0)
         return replace(b, s=replace(b.s, delta=b.s.delta + unknown, e_v=b.s.e_v + unknown))
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from bnconform.adapters.gpu_kernel.tiling import Tiling
 from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
 from bnconform.conformance.cases.fills import Inputs, StepInputs, make_inputs
 from bnconform.conformance.contract import Array, Step
@@ -48,18 +49,19 @@ def _case(*shape: int, **changes: Any) -> Case:
 CASES = {
     "one block, masked in both directions": _case(4, 3, 5),
     "powers of two: nothing to mask": _case(4, 4, 16),
-    "a channel of several tiles and a tail": _case(7, 1, 5, 11),
+    "a channel of several tiles and a tail": _case(7, 1, 15, 11),
     "a channel that fills its tile, but for a tail": _case(7, 3, 5, 11),
-    "several tiles in both directions": _case(40, 2, 300),
-    "several tiles, channels contiguous": _case(16, 4, 4, 2, feature_axes=(-1,)),
-    "several tiles in float64": _case(7, 1, 5, 11, dtype=DType.FLOAT64),
-    "several tiles with gaps in memory": _case(9, 1, 6, 7, layout=Layout.STRIDED),
+    "several tiles in both directions": _case(130, 2, 2048),
+    "several tiles of two channels": _case(40, 2, 300),
+    "several tiles, channels contiguous": _case(16, 8, 8, 2, feature_axes=(-1,)),
+    "several tiles in float64": _case(7, 1, 15, 11, dtype=DType.FLOAT64),
+    "several tiles with gaps in memory": _case(9, 1, 16, 9, layout=Layout.STRIDED),
     "several tiles, running statistics used": _case(40, 2, 300, mode=Mode.INFERENCE, decay=None),
-    "several tiles, three steps": _case(300, 1, 3, steps=3, last_batch=200),
+    "several tiles, three steps": _case(1100, 1, 3, steps=3, last_batch=700),
     "several tiles about a mean of 1000 deviations": _case(
-        7, 1, 5, 11, fill=Fill(kind=FillKind.OFFSET, seed=5, offset=1000.0)
+        7, 1, 15, 11, fill=Fill(kind=FillKind.OFFSET, seed=5, offset=1000.0)
     ),
-    "many blocks of channels and a tail": _case(5, 37, 3),
+    "many blocks of channels and a tail": _case(5, 1037, 3),
     "channels contiguous, many blocks on a GPU too": _case(5000, 2),
     "more channels than the largest block": _case(3, 70),
     "one channel": _case(3, 1, 7),
@@ -146,6 +148,7 @@ class Worker(NamedTuple):
     views: dict[str, bool]
     overflow: tuple[float, float]
     negative_axis: bool
+    plans: dict[str, list[tuple[Tiling, int]]]
 
 
 class Compiled(NamedTuple):
@@ -191,6 +194,26 @@ def test_every_quantity_is_what_the_formulae_give(worker: Worker, name: str) -> 
     for step, expected in zip(got, _expected_steps(case, inputs), strict=True):
         for quantity, value in expected.values.items():
             _assert_close(case, quantity, getattr(step, quantity), value, expected)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "several tiles" in name])
+def test_channels_are_cut_as_the_names_of_the_cases_say(worker: Worker, name: str) -> None:
+    """Interpreted, every call has several tiles; on a GPU, those cut in both directions do."""
+    case = CASES[name]
+    interpreted = "interpreter" in worker.device
+    for tiling, _ in worker.plans[name]:
+        assert tiling.tiles > 1 or not interpreted
+        if name == "several tiles in both directions":
+            assert tiling.block_o < case.shape[0]
+            assert tiling.block_i < case.shape[2]
+
+
+def test_many_channels_take_several_programs(worker: Worker) -> None:
+    """Several blocks of channels, the last of which is not full, although one tile holds each."""
+    for tiling, blocks in worker.plans["many blocks of channels and a tail"]:
+        assert tiling.tiles == 1
+        assert blocks > 1
+        assert tiling.block_c == 1 or 1037 % tiling.block_c
 
 
 def test_gradients_of_absent_parameters_are_absent(worker: Worker) -> None:

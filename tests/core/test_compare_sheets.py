@@ -43,10 +43,12 @@ def _twins() -> list[Twin]:
 def _answer(want: Expectation, values: np.random.Generator) -> Array:
     with np.errstate(all="ignore"):
         off = values.choice([0.0, 0.3, 0.999, 1.5, 40.0]) * np.nan_to_num(want.bound)
-        got = (want.value.hi + off).astype(want.output.numpy)
+        got: Array = (want.value.hi + off).astype(want.output.numpy)
     if got.size and values.random() < 0.05:
         got.flat[values.integers(got.size)] = np.nan
-    return got[..., :-1] if values.random() < 0.02 else got
+    if values.random() < 0.02:
+        got = got[..., :-1]
+    return got
 
 
 TWINS = _twins()

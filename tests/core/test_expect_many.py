@@ -137,7 +137,8 @@ ONE_STEP = {"steps": 1, "last_batch": 4}
         ({"decay": 0.9}, {"decay": None}, False),  # another equation
         ({"fill": Fill(kind=FillKind.NAN, seed=1)}, {}, True),  # values are data
         ({"fill": Fill(kind=FillKind.EXACT, seed=1)}, {}, False),  # bounds of zero
-        ({"feature_axes": (1,)}, {"shape": (4, 2, 3), "feature_axes": (-1,)}, True),  # moved
+        ({"feature_axes": (2,)}, {"feature_axes": (-1,)}, True),  # the same axis
+        ({"feature_axes": (1,)}, {"shape": (4, 2, 3), "feature_axes": (-1,)}, False),  # moved
         ({"feature_axes": (1,)}, {"feature_axes": (-1,)}, False),  # other counts
         ({"last_batch": 1}, {}, False),  # another shape
         ({"dtype": DType.FLOAT64}, {}, False),  # another precision
@@ -166,6 +167,31 @@ MIXED = [
         ]
     )
 ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(
+            {"shape": (4, 3, 3, 3), "feature_axes": (1,)},
+            {"shape": (4, 3, 3, 3), "feature_axes": (3,)},
+            id="any axis would do, so that nothing but the values tells",
+        ),
+        pytest.param(
+            {"shape": (4, 3, 2, 2), "feature_axes": (1,)},
+            {"shape": (4, 2, 2, 3), "feature_axes": (-1,)},
+            id="the same axes in another order",
+        ),
+    ],
+)
+def test_cases_whose_features_lie_elsewhere_do_not_meet(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Each has the expectations that it has alone, whatever is asked beside it."""
+    cases = [_ordinary(**one), _ordinary(**other)]
+    inputs = make_many(cases)
+    for case, given, found in zip(cases, inputs, expect_many(cases, inputs, CENTRED), strict=True):
+        assert _difference(expect(case, given, CENTRED), found) is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,15 +15,18 @@ import pytest
 from bnconform.adapters.miniatures.right import Right
 from bnconform.conformance.case import Case
 from bnconform.conformance.cases.plan import PROFILES, plan_cases
-from bnconform.conformance.contract import Outcome
+from bnconform.conformance.contract import Adapter, Hung, Outcome
+from bnconform.conformance.engine import explaining
 from bnconform.conformance.engine.bundles import bundle_id
 from bnconform.conformance.engine.campaign import Request, describe_subject, run_campaign
 from bnconform.conformance.engine.explaining import EXPLANATIONS, explain_subject, explained_rows
+from bnconform.conformance.engine.judging import make_trials
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
 from bnconform.conformance.engine.units import Quiet
 from bnconform.conformance.explanation.explanation import Explanation
 from bnconform.conformance.explanation.names import Kind, Why
+from bnconform.conformance.judging.judge import Trial
 from bnconform.conformance.record import UNEXPECTED
 
 PLANTED = Path(__file__).parents[1] / "explanation" / "planted.py"
@@ -144,3 +148,44 @@ def test_what_hung_is_not_asked_again() -> None:
     found = explain_subject(Right, rows, cases, cast("SubjectProcess", nobody), 5.0)
     assert nobody.asked == [wrong]
     assert [(each.kind, each.affected) for each in found] == [(Kind.FORM, ((hung, "call"),))]
+
+
+class Hanging(Nobody):
+    """Every question takes all its time."""
+
+    def ask(self, questions: Iterable[Question], limit: float) -> Iterator[tuple[Case, Outcome]]:
+        """Hung, each of them."""
+        for question in questions:
+            yield question.case, Hung(limit=limit, output="")
+
+
+@pytest.mark.parametrize(
+    ("elements", "batches"),
+    [
+        pytest.param(2**20, [5], id="small ones together"),
+        pytest.param(1, [1] * 5, id="as many at a time as memory has room for"),
+    ],
+)
+def test_what_was_asked_again_is_judged_in_batches(
+    monkeypatch: pytest.MonkeyPatch, elements: int, batches: list[int]
+) -> None:
+    """And in which makes no difference to what is found."""
+    sizes: list[int] = []
+
+    def watched(cases: Sequence[Case], adapter: type[Adapter]) -> list[Trial]:
+        sizes.append(len(cases))
+        return make_trials(cases, adapter)
+
+    monkeypatch.setattr(explaining, "make_trials", watched)
+    monkeypatch.setattr(explaining, "BATCH_ELEMENTS", elements)
+    planned = plan_cases(PROFILES["quick"], cases=300, seed=0)
+    cases = {case.id: case for case in planned if math.prod(case.shape)}
+    cases = dict(list(cases.items())[:5])
+    row = {
+        "subject": Right.name, "clause": "BN-CALL-1", "quantity": "call", "known": "",
+        "verdict": "crashed", "cause": "crash", "message": "",
+    }  # fmt: skip
+    rows = pd.DataFrame([row | {"case_id": name} for name in cases])
+    (found,) = explain_subject(Right, rows, cases, cast("SubjectProcess", Hanging()), 5.0)
+    assert sizes == batches
+    assert {name for name, _ in found.affected} == set(cases)

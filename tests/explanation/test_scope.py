@@ -68,3 +68,9 @@ def test_a_fact_that_is_missing_meets_nothing() -> None:
     """An experiment has no rank."""
     assert not meets({"rank": 4}, {})
     assert not meets({"rank": {"min": 2}}, {"rank": "four"})
+
+
+def test_two_conditions_are_never_on_one_fact() -> None:
+    """A lower and an upper limit together would fit any few cases."""
+    affected, others = [{"batch": 3}, {"batch": 4}], [{"batch": 2}, {"batch": 5}]
+    assert find_scope(affected, others, ("batch",)) is None
