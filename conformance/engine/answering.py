@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..case import Case
@@ -21,8 +23,12 @@ REPEAT_EVERY = 8
 BATCH = 128
 """Answers that are judged together."""
 
-BATCH_ELEMENTS = 2**20
+BATCH_ELEMENTS = 2**18
 """Elements of input from which on a batch is judged, so that large cases do not pile up."""
+
+
+_ONE_LARGE = threading.Lock()
+"""Held while a large batch is judged: several at a time would take that much more memory."""
 
 
 def repeats(case: Case) -> bool:
@@ -42,7 +48,10 @@ def answers(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Judge
             yield _case_out_of_reach(case, reason)
     questions = (Question(case=case, repeat=repeats(case)) for case in asked)
     for batch in _batches(process.ask(questions, limit)):
-        yield from _judged_batch(batch, adapter)
+        large = sum(map(_elements, (case for case, _ in batch))) >= BATCH_ELEMENTS
+        with _ONE_LARGE if large else contextlib.nullcontext():
+            judged = list(_judged_batch(batch, adapter))
+        yield from judged
     by_name = {experiment.name: experiment for experiment in unit.experiments}
     for name, observation in process.observe(by_name, limit):
         yield judged_experiment(by_name[name], observation)
@@ -70,12 +79,16 @@ def _batches(
     elements = 0
     for case, outcome in answers:
         batch.append((case, outcome))
-        elements += case.steps * math.prod(case.shape)
+        elements += _elements(case)
         if len(batch) >= BATCH or elements >= BATCH_ELEMENTS:
             yield batch
             batch, elements = [], 0
     if batch:
         yield batch
+
+
+def _elements(case: Case) -> int:
+    return case.steps * math.prod(case.shape)
 
 
 def _judged_batch(

@@ -97,8 +97,7 @@ class Stack:
 
         Every array has the cases as its first axis.
         """
-        rank = len(self.order)
-        back = (rank, *np.argsort(self.order)) if name in _IMAGES else _last_first(found)
+        back = self._back(name, found)
         return replace(
             found,
             value=rearranged(found.value, lambda array: _rows(array, back)),
@@ -106,6 +105,15 @@ class Stack:
             vacuous=_rows(found.vacuous, back),
             excluded=_rows(found.excluded, back),
         )
+
+    def shape(self, name: Quantity, found: Expectation) -> tuple[int, ...]:
+        """The shape of every case's array."""
+        return tuple(found.bound.shape[axis] for axis in self._back(name, found)[1:])
+
+    def _back(self, name: Quantity, found: Expectation) -> tuple[int, ...]:
+        """Where the axes of :meth:`columns` are in a stack."""
+        rank = len(self.order)
+        return (rank, *np.argsort(self.order)) if name in _IMAGES else _last_first(found)
 
     def opened(self, found: Expectations) -> list[Expectations]:
         """Stacked expectations, case by case."""
@@ -141,8 +149,8 @@ _NOTHING = Parameters(gamma=None, beta=None, running_mean=np.zeros(0), running_v
 def kind(case: Case) -> Hashable:
     """What the cases of one stack have in common.
 
-    All of a signature that a walk depends on, not how arrays lie in memory; and what makes two walks
-    differ in their steps, not their numbers.
+    All of a signature that a walk depends on, not how arrays lie in memory; and what makes two
+    walks differ in their steps, not their numbers.
     """
     shape, order = case.shape, _order(case)
     return (

@@ -16,28 +16,39 @@ Exactly: TypeAlias = Callable[[int, Quantity], Expectation]
 """A quantity of a case's step, -1 for the inference call, by exact arithmetic."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Sheet:
-    """A quantity of one step of all cases of a stack, the cases along the first axis.
-
-    ``columns`` holds all of their expectations; an :class:`Entry` is one case's.
-    """
+    """A quantity of one step of all cases of a stack; an :class:`Entry` is one case's."""
 
     index: int
     name: Quantity
-    columns: Expectation
+    stack: Stack
+    stacked: Expectation
     exact: Sequence[Exactly | None]
     in_range: Sequence[bool]
+    shape: tuple[int, ...] = field(init=False)
+    """Of every case's array."""
+    _columns: Expectation | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Everybody asks for the shape."""
+        self.shape = self.stack.shape(self.name, self.stacked)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of every case's array."""
-        return self.columns.bound.shape[1:]
+    def columns(self) -> Expectation:
+        """All of the expectations, the cases along the first axis."""
+        if self._columns is not None:
+            return self._columns
+        found = self.stack.columns(self.name, self.stacked)
+        if self.stack.count > 1:
+            # That of a single case may be large, and is looked at once.
+            self._columns = found
+        return found
 
     @property
     def output(self) -> Format:
         """The format that a subject must answer in."""
-        return self.columns.output
+        return self.stacked.output
 
     def opened(self, place: int) -> Expectation:
         """What one case must give."""
@@ -88,9 +99,13 @@ class Together:
         """One quantity of a step; KeyError where the step has none of it."""
         found = self._sheets.get((index, name))
         if found is None:
-            columns = self.stack.columns(name, self.step(index)[name])
             found = Sheet(
-                index=index, name=name, columns=columns, exact=self.exact, in_range=self.in_range
+                index=index,
+                name=name,
+                stack=self.stack,
+                stacked=self.step(index)[name],
+                exact=self.exact,
+                in_range=self.in_range,
             )
             self._sheets[index, name] = found
         return found

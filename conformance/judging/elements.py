@@ -93,7 +93,7 @@ def _block(pairs: Sequence[Pair], numbers: Sequence[int]) -> Block:
 def _selected(sheet: Sheet, places: Sequence[int]) -> Expectation:
     """Some places of a sheet; as a rule it is all of them, which needs no copy."""
     columns = sheet.columns
-    if places == list(range(len(columns.bound))):
+    if places == list(range(sheet.stack.count)):
         return columns
     return Expectation(
         value=rearranged(columns.value, lambda array: array[places]),

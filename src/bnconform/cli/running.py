@@ -23,6 +23,7 @@ from bnconform.conformance.engine.campaign import (
     describe_subject,
     run_campaign,
 )
+from bnconform.conformance.engine.heap import keep_small
 from bnconform.conformance.engine.process import MEMORY_LIMIT
 from bnconform.conformance.engine.station import ClusterError
 from bnconform.conformance.known.divergences import load_known
@@ -80,6 +81,7 @@ def run(
     Exit status 0: nothing unexpected. 1: unexpected divergences, or stale known ones. 2: the call
     or the harness is at fault.
     """
+    keep_small()
     with user_errors(ClusterError):
         request = _request(out, cases, profile, seed, shard, workers, resume, memory)
         entries = load_known(_folder(known))
