@@ -14,28 +14,11 @@ import itertools
 import sys
 from collections.abc import Iterator
 
-from bnconform.adapters.gpu_kernel.cuda.library import BuildError, Rung, Target, load
-from bnconform.adapters.gpu_kernel.cuda.structures import Call, Device, Plan, Strides
+from gpu_workloads import SHAPES
 
-SHAPES = (
-    (32, 64, 28, 28),
-    (32, 64, 56, 56),
-    (64, 256, 56, 56),
-    (256, 256, 56, 56),
-    (256, 64, 112, 112),
-    (8, 2048, 7, 7),
-)
-H200 = Device(
-    l2_bytes=60 * 2**20,
-    multiprocessors=132,
-    threads=512,
-    shared_per_block=227 * 2**10,
-    shared_per_multiprocessor=228 * 2**10,
-    shared_reserved=2**10,
-    largest_cluster=16,
-    cooperative=1,
-    architecture=90,
-)
+from bnconform.adapters.gpu_kernel.cuda.library import BuildError, Rung, Target, load
+from bnconform.adapters.gpu_kernel.cuda.structures import H200, Call, Plan, Strides
+
 USABLE_L2 = 0.6
 _ALIGNED = 4096
 _FORMATS = {"float32": (0, 4), "bfloat16": (2, 2)}

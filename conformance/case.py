@@ -175,6 +175,11 @@ class Case:
         """Number of dimensions of the input."""
         return len(self.shape)
 
+    @property
+    def elements(self) -> int:
+        """Elements of input, at most, over all steps."""
+        return self.steps * math.prod(self.shape)
+
     @cached_property
     def channel_axes(self) -> tuple[int, ...]:
         """``feature_axes`` counted from the front, in ascending order."""

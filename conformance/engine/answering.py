@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from ..case import Case
 from ..cases.malformed import Probe
@@ -25,7 +26,6 @@ BATCH = 128
 
 BATCH_ELEMENTS = 2**18
 """Elements of input from which on a batch is judged, so that large cases do not pile up."""
-
 
 _ONE_LARGE = threading.Lock()
 """Held while a large batch is judged: several at a time would take that much more memory."""
@@ -47,9 +47,8 @@ def answers(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Judge
         else:
             yield _case_out_of_reach(case, reason)
     questions = (Question(case=case, repeat=repeats(case)) for case in asked)
-    for batch in _batches(process.ask(questions, limit)):
-        large = sum(map(_elements, (case for case, _ in batch))) >= BATCH_ELEMENTS
-        with _ONE_LARGE if large else contextlib.nullcontext():
+    for batch in batches(process.ask(questions, limit)):
+        with room_for(batch):
             judged = list(_judged_batch(batch, adapter))
         yield from judged
     by_name = {experiment.name: experiment for experiment in unit.experiments}
@@ -71,7 +70,7 @@ def _malformed(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Ju
         yield judged_probe(probe, outcome, adapter)
 
 
-def _batches(
+def batches(
     answers: Iterable[tuple[Case, Outcome]],
 ) -> Iterator[list[tuple[Case, Outcome]]]:
     """``answers`` in order, as many at a time as are worth judging together."""
@@ -79,7 +78,7 @@ def _batches(
     elements = 0
     for case, outcome in answers:
         batch.append((case, outcome))
-        elements += _elements(case)
+        elements += case.elements
         if len(batch) >= BATCH or elements >= BATCH_ELEMENTS:
             yield batch
             batch, elements = [], 0
@@ -87,8 +86,10 @@ def _batches(
         yield batch
 
 
-def _elements(case: Case) -> int:
-    return case.steps * math.prod(case.shape)
+def room_for(batch: Sequence[tuple[Case, Outcome]]) -> AbstractContextManager[Any]:
+    """To be held while ``batch`` is judged; what is large waits for what is large."""
+    large = sum(case.elements for case, _ in batch) >= BATCH_ELEMENTS
+    return _ONE_LARGE if large else contextlib.nullcontext()
 
 
 def _judged_batch(

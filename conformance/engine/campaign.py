@@ -90,8 +90,8 @@ def run_campaign(
 def _set_aside() -> Iterator[None]:
     """Spare the garbage collector what is there already, modules and cases, till this is over.
 
-    Judging makes so many small objects that it would look through all of it again and again, for a
-    fifth of the time, and find nothing.
+    Judging makes so many small objects that it would look through all of it again and again, and
+    find nothing.
     """
     gc.collect()
     gc.freeze()

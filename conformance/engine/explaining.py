@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,12 @@ from ..explanation.attribution import attribute
 from ..explanation.explanation import Explanation, Witness
 from ..explanation.names import Kind
 from ..explanation.row_causes import Assigner, Row
-from ..judging.judge import judge_all
 from ..known.divergences import case_facts
 from ..record import UNEXPECTED, VerdictKind
 from ..topic import topic_of_case
-from ..verdict import Judgement
-from .answering import BATCH_ELEMENTS, repeats
+from .answering import batches, repeats, room_for
 from .bundles import BundleKey, bundle_id
-from .judging import make_trials
+from .judging import judged_cases
 from .process import Question, SubjectProcess
 from .run_directory import write_json
 
@@ -63,25 +60,16 @@ def explain_subject(
     questions = (
         Question(case=case, repeat=repeats(case)) for case in chosen if case.id not in hung
     )
-    asked = [*waited, *process.ask(questions, limit)]
-    witnesses = [
-        Witness(case=case, outcome=outcome, judgements=judgements)
-        for (case, outcome), judgements in zip(asked, _judged(asked, adapter), strict=True)
-    ]
+    witnesses: list[Witness] = []
+    for batch in batches(itertools.chain(waited, process.ask(questions, limit))):
+        with room_for(batch):
+            judged = list(judged_cases(batch, adapter))
+        witnesses += (
+            Witness(case=case, outcome=outcome, judgements=each.judgements)
+            for (case, outcome), each in zip(batch, judged, strict=True)
+        )
     found = attribute(adapter, witnesses) if witnesses else ()
     return (*found, *_of_other_topics(adapter.name, rows, cases))
-
-
-def _judged(
-    asked: Sequence[tuple[Case, Outcome]], adapter: type[Adapter]
-) -> Iterator[tuple[Judgement, ...]]:
-    """How each of ``asked`` is judged: together, in batches that memory has room for."""
-    elements = itertools.accumulate(case.steps * math.prod(case.shape) for case, _ in asked)
-    numbered = zip(asked, (count // BATCH_ELEMENTS for count in elements), strict=True)
-    for _, batch in itertools.groupby(numbered, key=lambda each: each[1]):
-        cases, outcomes = zip(*(each for each, _ in batch), strict=True)
-        pairs = list(zip(make_trials(cases, adapter), outcomes, strict=True))
-        yield from judge_all(pairs, adapter.dialect, adapter.capabilities)
 
 
 def unexpected(rows: pd.DataFrame) -> pd.DataFrame:

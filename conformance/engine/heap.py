@@ -19,8 +19,8 @@ def keep_small() -> bool:
     """Have one heap for all threads, and large arrays outside of it; whether that was possible.
 
     Left alone, glibc keeps a heap for each thread and raises both thresholds with every large
-    array that is freed, so that a campaign would hold twice the memory that it uses. Other C
-    libraries are left as they are. Called before threads start.
+    array that is freed, so that a campaign would hold much that it does not use. Other C libraries
+    are left as they are. Called before threads start.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -37,11 +36,6 @@ class Question:
 
     case: Case
     repeat: bool
-
-    @property
-    def elements(self) -> int:
-        """Of its input, over all steps."""
-        return math.prod(self.case.shape) * self.case.steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +106,7 @@ class Pace:
         elements = 0
         for question in questions:
             portion.append(question)
-            elements += question.elements
+            elements += question.case.elements
             most = min(PORTION_MOST, PORTION_SECONDS / self._seconds)
             if len(portion) >= most or elements >= PORTION_ELEMENTS:
                 yield tuple(portion)

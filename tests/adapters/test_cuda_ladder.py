@@ -8,19 +8,9 @@ import pytest
 
 from bnconform.adapters.gpu_kernel.cuda import library
 from bnconform.adapters.gpu_kernel.cuda.library import BuildError, CallError, Library, Rung, Target
-from bnconform.adapters.gpu_kernel.cuda.structures import Call, Device, Plan, Strides
+from bnconform.adapters.gpu_kernel.cuda.structures import H200, Call, Device, Plan, Strides
 
-LARGE = Device(
-    l2_bytes=60 * 2**20,
-    multiprocessors=132,
-    threads=512,
-    shared_per_block=227 * 2**10,
-    shared_per_multiprocessor=228 * 2**10,
-    shared_reserved=2**10,
-    largest_cluster=16,
-    cooperative=1,
-    architecture=90,
-)
+LARGE = H200
 NO_CLUSTERS = Device(
     l2_bytes=40 * 2**20,
     multiprocessors=108,

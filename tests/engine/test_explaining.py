@@ -16,7 +16,7 @@ from bnconform.adapters.miniatures.right import Right
 from bnconform.conformance.case import Case
 from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.contract import Adapter, Hung, Outcome
-from bnconform.conformance.engine import explaining
+from bnconform.conformance.engine import answering, judging
 from bnconform.conformance.engine.bundles import bundle_id
 from bnconform.conformance.engine.campaign import Request, describe_subject, run_campaign
 from bnconform.conformance.engine.explaining import EXPLANATIONS, explain_subject, explained_rows
@@ -176,8 +176,8 @@ def test_what_was_asked_again_is_judged_in_batches(
         sizes.append(len(cases))
         return make_trials(cases, adapter)
 
-    monkeypatch.setattr(explaining, "make_trials", watched)
-    monkeypatch.setattr(explaining, "BATCH_ELEMENTS", elements)
+    monkeypatch.setattr(judging, "make_trials", watched)
+    monkeypatch.setattr(answering, "BATCH_ELEMENTS", elements)
     planned = plan_cases(PROFILES["quick"], cases=300, seed=0)
     cases = {case.id: case for case in planned if math.prod(case.shape)}
     cases = dict(list(cases.items())[:5])

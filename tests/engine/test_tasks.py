@@ -23,7 +23,7 @@ from bnconform.conformance.engine.tasks import (
 
 def _small() -> Iterator[Case]:
     cases = plan_cases(PROFILES["quick"], cases=900, seed=0)
-    return (case for case in cases if Question(case=case, repeat=False).elements < 100)
+    return (case for case in cases if case.elements < 100)
 
 
 def _took(seconds: float) -> Outcome:
@@ -54,7 +54,7 @@ def test_large_cases_are_not_piled_up() -> None:
     for _ in range(200):
         pace.note(_took(0.0))
     cases = plan_cases(PROFILES["quick"], cases=900, seed=0)
-    large = [q for c in cases if (q := Question(case=c, repeat=False)).elements > 5000]
+    large = [q for c in cases if (q := Question(case=c, repeat=False)).case.elements > 5000]
     portions = list(pace.portions(large))
     assert max(map(len, portions)) <= PORTION_ELEMENTS // 5000 + 1
 

@@ -51,3 +51,17 @@ class Plan(ctypes.Structure):
         *_fields("rung vector columns lanes threads blocks teams tiles", _INT),
         *_fields("held bulk shared_bytes", _INT),
     ]
+
+
+H200 = Device(
+    l2_bytes=60 * 2**20,
+    multiprocessors=132,
+    threads=512,
+    shared_per_block=227 * 2**10,
+    shared_per_multiprocessor=228 * 2**10,
+    shared_reserved=2**10,
+    largest_cluster=16,
+    cooperative=1,
+    architecture=90,
+)
+"""As its data sheet describes it, to ask for plans where there is none."""
