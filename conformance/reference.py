@@ -39,6 +39,7 @@ __all__ = [
     "expect_many",
     "expect_stacks",
     "is_exact_lane",
+    "kept_weights",
 ]
 
 STACKED_BYTES = 2**19
@@ -84,14 +85,14 @@ def _stacks(cases: Sequence[Case], inputs: Sequence[Inputs]) -> Iterator[list[in
     """Which cases to walk through together."""
     alike: dict[Hashable, list[int]] = defaultdict(list)
     for index, (case, given) in enumerate(zip(cases, inputs, strict=True)):
-        alike[kind(case), _kept(given)].append(index)
+        alike[kind(case), kept_weights(given)].append(index)
     for members in alike.values():
         case = cases[members[0]]
         most = max(1, STACKED_BYTES // max(8 * math.prod(case.shape), 1))
         yield from (members[start : start + most] for start in range(0, len(members), most))
 
 
-def _kept(inputs: Inputs) -> tuple[bool, ...]:
+def kept_weights(inputs: Inputs) -> tuple[bool, ...]:
     """Which calls have any position with a weight."""
     weights = [step.weights for step in inputs.steps]
     return tuple(bool(np.any(each)) for each in weights if each is not None)

@@ -20,6 +20,7 @@ from ..expecting.expecter_variants import EXPECTERS
 from ..expecting.stack import Stack, kind
 from ..formats import DType
 from ..numbers.doubledouble import DoubleDouble
+from ..reference import kept_weights
 from .names import Why
 from .single import Single
 
@@ -113,14 +114,8 @@ class Reading:
 
     @property
     def sort(self) -> Hashable:
-        """What readings that are walked through together have in common.
-
-        Where the feature axes stand, too: another axis may be read as one.
-        """
-        weights = [step.weights for step in self.inputs.steps]
-        kept = tuple(bool(np.any(each)) for each in weights if each is not None)
-        axes = self.case.reduction_axes
-        return kind(self.case), axes, kept, self.conventions, self.walker
+        """What readings that are walked through together have in common."""
+        return kind(self.case), kept_weights(self.inputs), self.conventions, self.walker
 
 
 def walk(readings: Sequence[Reading]) -> tuple[Stack, Expected]:

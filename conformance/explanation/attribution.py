@@ -18,7 +18,7 @@ from ..verdict import Cause, Diverges
 from .catalogue import ALTERNATIVES
 from .explanation import Explanation, Witness
 from .findings import Findings, Row, cases_of
-from .fitting import Fitting, Offer
+from .fitting import FEWEST, Fitting, Offer
 from .forms import OF_NOTHING, form_of, of_form
 from .names import Kind, Stage
 from .scope import CATEGORIES, STRUCTURE, Where
@@ -168,10 +168,6 @@ class _Attribution:
             yield self.found.explanation(
                 Kind.UNEXPLAINED, Kind.UNEXPLAINED.value, sentence, same, where or {}
             )
-
-
-FEWEST = 3
-"""Cases from which on a limit or two facts may say where they lie: of fewer that is an accident."""
 
 
 def _tells_alone(where: Where, cases: int) -> bool:

@@ -23,7 +23,7 @@ NEARLY = 8.0
 """How far beyond its bound a row may be that belongs to an alternative which fits others."""
 
 FEWEST = 3
-"""Cases from which on a fact may say where an alternative holds."""
+"""Cases from which on a limit or two facts may say where a cause holds: of fewer it is chance."""
 
 _NATURE = ("dtype", "half_parameters", "variant")
 """Facts that an alternative itself speaks of; which mode it is about, its name says."""
