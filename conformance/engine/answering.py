@@ -6,17 +6,21 @@ import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from ..case import Case
 from ..cases.malformed import Probe
-from ..contract import Adapter, Outcome, Unsupported
+from ..contract import Adapter, Observation, Outcome, Unsupported
+from ..experiments.experiment import Experiment
 from ..judging.judge import judge_unsupported
 from ..judging.judge_malformed import judge_not_asked, why_not_asked
 from ..topic import topic_of_case, topic_of_probe
 from .judging import Judged, judged_cases, judged_experiment, judged_probe
 from .process import Question, SubjectProcess
 from .units import Unit
+
+Answer: TypeAlias = tuple[Case | Experiment | Probe, Outcome | Observation]
+"""What was asked, and what became of it."""
 
 REPEAT_EVERY = 8
 """One case in so many is run twice, to see whether it gives the same bits."""
@@ -38,36 +42,50 @@ def repeats(case: Case) -> bool:
 
 def answers(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Judged]:
     """Everything the unit asks, judged, what is out of the subject's reach first."""
+    yield from judged_answers(unit, asked(unit, process, limit))
+
+
+def asked(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Answer]:
+    """What the subject answers to all that the unit asks of it; ``limit`` seconds for each."""
     adapter = unit.subject.adapter
-    asked: list[Case] = []
+    cases = [case for case in unit.cases if adapter.capabilities.unsupported(case) is None]
+    yield from process.ask((Question(case=case, repeat=repeats(case)) for case in cases), limit)
+    by_name = {experiment.name: experiment for experiment in unit.experiments}
+    for name, observation in process.observe(by_name, limit):
+        yield by_name[name], observation
+    probes = [p for p in unit.probes if why_not_asked(p, adapter.capabilities) is None]
+    yield from process.call_malformed(probes, limit)
+
+
+def judged_answers(unit: Unit, found: Iterable[Answer]) -> Iterator[Judged]:
+    """The judgements of a unit, of which ``found`` is what :func:`asked` gave."""
+    adapter = unit.subject.adapter
     for case in unit.cases:
-        reason = adapter.capabilities.unsupported(case)
-        if reason is None:
-            asked.append(case)
-        else:
+        if (reason := adapter.capabilities.unsupported(case)) is not None:
             yield _case_out_of_reach(case, reason)
-    questions = (Question(case=case, repeat=repeats(case)) for case in asked)
-    for batch in batches(process.ask(questions, limit)):
+    others: list[Answer] = []
+    for batch in batches(_of_cases(found, others)):
         with room_for(batch):
             judged = list(_judged_batch(batch, adapter))
         yield from judged
-    by_name = {experiment.name: experiment for experiment in unit.experiments}
-    for name, observation in process.observe(by_name, limit):
-        yield judged_experiment(by_name[name], observation)
-    yield from _malformed(unit, process, limit)
-
-
-def _malformed(unit: Unit, process: SubjectProcess, limit: float) -> Iterator[Judged]:
-    adapter = unit.subject.adapter
-    sent: list[Probe] = []
     for probe in unit.probes:
-        reason = why_not_asked(probe, adapter.capabilities)
-        if reason is None:
-            sent.append(probe)
-        else:
+        if (reason := why_not_asked(probe, adapter.capabilities)) is not None:
             yield _probe_out_of_reach(probe, reason)
-    for probe, outcome in process.call_malformed(sent, limit):
-        yield judged_probe(probe, outcome, adapter)
+    for question, outcome in others:
+        match question:
+            case Experiment():
+                yield judged_experiment(question, cast("Observation", outcome))
+            case Probe():
+                yield judged_probe(question, cast("Outcome", outcome), adapter)
+
+
+def _of_cases(found: Iterable[Answer], others: list[Answer]) -> Iterator[tuple[Case, Outcome]]:
+    """The answers to cases; those to anything else, which come last, go to ``others``."""
+    for question, outcome in found:
+        if isinstance(question, Case):
+            yield question, cast("Outcome", outcome)
+        else:
+            others.append((question, outcome))
 
 
 def batches(

@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import gc
+import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from threading import Event, Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -23,13 +24,14 @@ from ..case import Case
 from ..cases.plan import plan_cases
 from ..known.divergences import KnownDivergence
 from ..record import Record
-from .answering import answers
+from .answering import BATCH_ELEMENTS, Answer, asked, judged_answers
 from .bundles import Bundles
 from .closing import close_run
 from .crew import Crew, Found, info_of
 from .explaining import NEEDED, explain_subject, explained_rows, write_explanations
 from .judging import Judged, make_trial
 from .manifest import make_manifest, recorded_versions, subject_to_dict
+from .pipe import Pipe
 from .process import SubjectProcess
 from .recording import Labels, SubjectInfo, make_records
 from .run_directory import RunDirectory
@@ -54,6 +56,12 @@ __all__ = [
     "run_campaign",
     "subject_to_dict",
 ]
+
+AHEAD_ELEMENTS = BATCH_ELEMENTS
+"""Elements of input whose answers may wait to be judged, for each worker."""
+
+AHEAD_ANSWERS = 512
+"""Answers that may wait, however small they are."""
 
 
 def run_campaign(
@@ -99,6 +107,25 @@ def _set_aside() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+_Pair: TypeAlias = tuple[Unit, Answer | None]
+"""An answer with its unit, or a unit by itself, which begins there."""
+
+
+def _weight(pair: _Pair) -> float:
+    """What an answer that waits counts as, in elements of input."""
+    _, answer = pair
+    each = AHEAD_ELEMENTS / AHEAD_ANSWERS
+    return each if answer is None else max(each, getattr(answer[0], "elements", 0))
+
+
+def _by_unit(pairs: Iterable[_Pair]) -> Iterator[tuple[Unit, Iterator[Answer]]]:
+    """Each unit with its answers, to be taken before the next unit is."""
+    for _, same in itertools.groupby(pairs, key=lambda pair: pair[0].block):
+        unit, _ = next(same)
+        # What is left of the group, which is looked at once.
+        yield unit, (answer for _, answer in same if answer is not None)  # noqa: B031
 
 
 class _Campaign:
@@ -161,29 +188,62 @@ class _Campaign:
 
     def _work(self, scheduler: Scheduler) -> None:
         """One worker: units of one subject after another, until there are none to take."""
-        holding: str | None = None
         unit = scheduler.take(None)
         while unit is not None:
             subject = unit.subject
-            holding = subject.name
             environment = subject.adapter.environment
             with SubjectProcess(subject.target, environment, memory=self.memory) as process:
-                while unit is not None and unit.subject.name == holding:
-                    self._do(unit, process)
-                    if self._stop.is_set():
-                        return
-                    if scheduler.done(unit):
-                        self._explain(subject, process)
-                    self.expects(scheduler)
-                    process.refresh()
-                    unit = scheduler.take(holding)
+                self._work_for(unit, scheduler, process)
+            if self._stop.is_set():
+                return
+            unit = scheduler.take(subject.name)
 
-    def _do(self, unit: Unit, process: SubjectProcess) -> None:
+    def _work_for(self, first: Unit, scheduler: Scheduler, process: SubjectProcess) -> None:
+        """Units of one subject, from ``first`` on, while any waits.
+
+        The next ones are asked while a thread of its own judges the answers to this one.
+        """
+        pipe = Pipe[_Pair](AHEAD_ELEMENTS, _weight)
+        # Asked from here, where the process is started: it would end with its thread.
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            judging = executor.submit(self._judge, pipe, scheduler)
+            with pipe.filling():
+                for pair in self._asked(first, scheduler, process):
+                    if not pipe.put(pair):
+                        break
+        if judging.result():
+            self._explain(first.subject, process)
+            self.expects(scheduler)
+
+    def _judge(self, pipe: Pipe[_Pair], scheduler: Scheduler) -> bool:
+        """Judge what comes; whether that was the last of the subject."""
+        last = False
+        with pipe.emptying():
+            for unit, found in _by_unit(pipe):
+                scheduler.begin(unit)
+                self._do(unit, found)
+                if self._stop.is_set():
+                    return False
+                last = scheduler.done(unit)
+                self.expects(scheduler)
+        return last
+
+    def _asked(self, first: Unit, scheduler: Scheduler, process: SubjectProcess) -> Iterator[_Pair]:
+        """One unit after another, by itself and then with each answer that there is to it."""
+        unit: Unit | None = first
+        while unit is not None:
+            yield unit, None
+            if not self._is_written(unit):
+                yield from ((unit, answer) for answer in asked(unit, process, self.limit))
+            process.refresh()
+            unit = scheduler.more(unit.subject.name)
+
+    def _do(self, unit: Unit, found: Iterable[Answer]) -> None:
         """The rows of one unit, on disk when it is done."""
         if not self.begins(unit):
             return
         rows: list[Record] = []
-        for judged in answers(unit, process, self.limit):
+        for judged in judged_answers(unit, found):
             rows += self._record(unit.subject, judged)
             self.listener.advanced(unit.subject.name, 1)
             if self._stop.is_set():
@@ -197,7 +257,10 @@ class _Campaign:
             total = self._left.pop(subject, None)
         if total is not None:
             self.listener.started(subject, total)
-        return not self.run_directory.part(subject, unit.block).exists()
+        return not self._is_written(unit)
+
+    def _is_written(self, unit: Unit) -> bool:
+        return self.run_directory.part(unit.subject.name, unit.block).exists()
 
     def keep(self, unit: Unit, found: Found) -> None:
         """Write what a crew found in a unit."""

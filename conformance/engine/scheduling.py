@@ -98,6 +98,11 @@ class Scheduler:
         self._began[subject, unit.block] = self.clock()
         return unit
 
+    def begin(self, unit: Unit) -> None:
+        """Note that ``unit``, which was taken ahead of its turn, has its turn now."""
+        with self._changed:
+            self._began[unit.subject.name, unit.block] = self.clock()
+
     def estimate(self, workers: int) -> tuple[float, bool]:
         """Seconds of work left for ``workers``, and whether the speed of every subject is known.
 
