@@ -6,6 +6,7 @@ of its own.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
@@ -15,6 +16,7 @@ import numpy as np
 from bnconform.adapters import keras_experiments
 from bnconform.adapters.caches import jax_caches
 from bnconform.adapters.exports import keras_exports
+from bnconform.adapters.idle import Idle
 from bnconform.adapters.second_order import keras_second
 from bnconform.adapters.second_order import request as second_order
 from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
@@ -82,6 +84,9 @@ _CAPABILITIES = Capabilities(
         " gradient on PyTorch, where trainable=False clears requires_grad",
     },
 )
+_IDLE_LAYERS = 32
+"""Layers kept for the next case with the same settings."""
+
 _MIXED = {DType.FLOAT16: "mixed_float16", DType.BFLOAT16: "mixed_bfloat16"}
 
 Tensors: TypeAlias = dict[str, Any]
@@ -134,34 +139,47 @@ class _Keras:
         return keras_experiments.observe(self.keras, experiment, arrays)
 
     def make(self, case: Case, parameters: Parameters) -> Any:
-        """A built layer with these parameters and this state.
+        """A built layer of its own with these parameters and this state.
 
         :class:`UnsupportedError` for a mask over another axis than Keras puts it on.
         """
-        if isinstance(case.variant, Masked) and case.channel_axes[0] != case.rank - 1:
-            msg = (
-                "a mask has no feature axis, and _moments puts it last: expand_dims(mask, axis=-1)"
-            )
-            raise UnsupportedError(msg)
-        half = case.half_parameters
-        layer = self.keras.layers.BatchNormalization(
-            axis=case.feature_axes[0],
-            # None comes outside training alone, where the momentum is not used.
-            momentum=0.99 if case.decay is None else case.decay,
-            epsilon=case.epsilon,
-            center=case.center,
-            scale=case.scale,
-            dtype=case.dtype.value if half else _MIXED.get(case.dtype, case.dtype.value),
-            trainable=case.mode is not Mode.FROZEN,
-            **_renorm(case),
-        )
-        layer.build(case.shape if 0 in case.channel_axes else (None, *case.shape[1:]))
-        for name, value in _variables(parameters).items():
-            getattr(layer, name).assign(value)
+        _check_mask(case)
+        return _loaded(self._new(*_settings(case)), parameters)
+
+    def _new(self, settings: Mapping[str, Any], shape: tuple[int | None, ...]) -> Any:
+        layer = self.keras.layers.BatchNormalization(**settings)
+        layer.build(shape)
         return layer
 
 
-class KerasTensorflow(_Keras):
+class _EagerKeras(_Keras):
+    """A backend that calls the layer as it is; layers that are not in use are kept.
+
+    A campaign asks the cases of one signature in a row, and to make a layer takes as long as to
+    call it.
+    """
+
+    def __init__(self) -> None:
+        """Import Keras with this backend; ImportError where either is absent."""
+        super().__init__()
+        self.idle = Idle[Any](_IDLE_LAYERS)
+
+    def build(self, case: Case, parameters: Parameters) -> _Layer:
+        """A layer that nobody else uses, with the case's settings, parameters and state."""
+        _check_mask(case)
+        settings, shape = _settings(case)
+        kind = repr((settings, shape))
+        made = _loaded(self.idle.take(kind) or self._new(settings, shape), parameters)
+        layer = self.around(made)
+        layer.returned = self.idle.lend(layer, kind, made)
+        return layer
+
+    def around(self, layer: Any) -> _Layer:
+        """How ``layer`` is called and differentiated on this backend."""
+        raise NotImplementedError
+
+
+class KerasTensorflow(_EagerKeras):
     """Keras on TensorFlow, called eagerly and differentiated by ``tf.GradientTape``.
 
     Eager on purpose: a new signature costs nothing, while ``tf.function`` traces each anew.
@@ -188,11 +206,9 @@ class KerasTensorflow(_Keras):
         """TensorFlow names devices like ``/job:localhost/replica:0/task:0/device:CPU:0``."""
         return str(tensor.device).split(":")[-2].lower()
 
-    def build(self, case: Case, parameters: Parameters) -> _Layer:
-        """A layer of its own for every case."""
+    def around(self, layer: Any) -> _Layer:
+        """Called eagerly under a tape."""
         import tensorflow as tf
-
-        layer = self.make(case, parameters)
 
         def call(x: Array, dy: Array, mask: Array | None, *, training: bool) -> Tensors:
             sources = {"dx": tf.constant(x)} | _affine(layer)
@@ -205,7 +221,7 @@ class KerasTensorflow(_Keras):
         return _Layer(call, layer, np.array)
 
 
-class KerasTorch(_Keras):
+class KerasTorch(_EagerKeras):
     """Keras on PyTorch, called eagerly and differentiated by autograd."""
 
     name: ClassVar[str] = "keras.torch"
@@ -223,11 +239,9 @@ class KerasTorch(_Keras):
         """PyTorch's own name for the kind of device."""
         return str(tensor.device.type)
 
-    def build(self, case: Case, parameters: Parameters) -> _Layer:
-        """A layer of its own for every case."""
+    def around(self, layer: Any) -> _Layer:
+        """Called eagerly, its leaves watched."""
         import torch
-
-        layer = self.make(case, parameters)
 
         def call(x: Array, dy: Array, mask: Array | None, *, training: bool) -> Tensors:
             leaf = to_leaf(torch, x)
@@ -310,6 +324,7 @@ class _Layer:
         self, call: Callable[..., Tensors], layer: Any, numpy: Callable[[Any], Array]
     ) -> None:
         self.call, self.layer, self.numpy = call, layer, numpy
+        self.returned: weakref.finalize[Any, Any] | None = None
 
     def train(self, x: Array, dy: Array, *, weights: Array | None = None) -> Step:
         """Call with training=True; a frozen layer decides for itself what that means."""
@@ -320,7 +335,13 @@ class _Layer:
         return self._step(x, dy, None, training=False)
 
     def _step(self, x: Array, dy: Array, mask: Array | None, *, training: bool) -> Step:
-        found = self.call(x, dy, mask, training=training)
+        try:
+            found = self.call(x, dy, mask, training=training)
+        except BaseException:
+            # Nobody knows what the layer remembers of it.
+            if self.returned is not None:
+                self.returned.detach()
+            raise
         found["running_mean"] = self.layer.moving_mean.value
         found["running_var"] = self.layer.moving_variance.value
         return Step(**{name: self.numpy(t) for name, t in found.items() if t is not None})
@@ -358,6 +379,36 @@ class _StatelessLayer:
             dx=np.array(dx),
             **{name: np.array(grad) for name, grad in zip(self.affine, grads, strict=True)},
         )
+
+
+def _check_mask(case: Case) -> None:
+    if isinstance(case.variant, Masked) and case.channel_axes[0] != case.rank - 1:
+        msg = "a mask has no feature axis, and _moments puts it last: expand_dims(mask, axis=-1)"
+        raise UnsupportedError(msg)
+
+
+def _settings(case: Case) -> tuple[dict[str, Any], tuple[int | None, ...]]:
+    """The arguments of the layer, and the shape that it is built for."""
+    plain = case.dtype.value
+    settings = {
+        "axis": case.feature_axes[0],
+        # None comes outside training alone, where the momentum is not used.
+        "momentum": 0.99 if case.decay is None else case.decay,
+        "epsilon": case.epsilon,
+        "center": case.center,
+        "scale": case.scale,
+        "dtype": plain if case.half_parameters else _MIXED.get(case.dtype, plain),
+        "trainable": case.mode is not Mode.FROZEN,
+        **_renorm(case),
+    }
+    return settings, case.shape if 0 in case.channel_axes else (None, *case.shape[1:])
+
+
+def _loaded(layer: Any, parameters: Parameters) -> Any:
+    """``layer`` with these parameters and this state."""
+    for name, value in _variables(parameters).items():
+        getattr(layer, name).assign(value)
+    return layer
 
 
 def _renorm(case: Case) -> dict[str, Any]:

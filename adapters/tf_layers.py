@@ -9,13 +9,13 @@ another path through the layer's rounding than the documented float, so it is no
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 from bnconform.adapters import tf_layers_experiments
 from bnconform.adapters.exports import tf_layers_exports
+from bnconform.adapters.idle import Idle
 from bnconform.adapters.second_order import request as second_order
 from bnconform.adapters.second_order import tf_second
 from bnconform.adapters.tf_layers_program import Plan, Program, variant_options
@@ -117,7 +117,7 @@ class _TfLayers:
         self.tf = tf
         self.version: str = tf.__version__
         self.device = "cpu"
-        self._idle: dict[Plan, Program] = {}
+        self.idle = Idle[Program](_IDLE_PROGRAMS, lambda program: program.session.close())
 
     def build(self, case: Case, parameters: Parameters) -> _Layer:
         """A layer that has a graph and a session to itself for as long as it lives.
@@ -126,9 +126,9 @@ class _TfLayers:
         for, which it does without a word.
         """
         plan = Plan.of(case)
-        program = self._idle.pop(plan, None) or self._program(plan)
+        program = self.idle.take(plan) or self._program(plan)
         layer = _Layer(program, case, parameters)
-        weakref.finalize(layer, self._give_back, plan, program).atexit = False
+        self.idle.lend(layer, plan, program)
         return layer
 
     def observe(self, experiment: str, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -160,15 +160,6 @@ class _TfLayers:
             msg = f"TensorFlow built the layer with fused={layer.fused}, asked for {self.fused}"
             raise UnsupportedError(msg)
         return program
-
-    def _give_back(self, plan: Plan, program: Program) -> None:
-        """Keep ``program`` for the next layer of this plan, and close the one kept longest."""
-        if plan in self._idle:
-            program.session.close()
-            return
-        self._idle[plan] = program
-        if len(self._idle) > _IDLE_PROGRAMS:
-            self._idle.pop(next(iter(self._idle))).session.close()
 
 
 class TfLayersFused(_TfLayers):

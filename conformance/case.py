@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
@@ -221,11 +221,16 @@ class Case:
         What a case does not ask for is left out, so that its id stays the one it had before it
         could be asked for, and runs of then and now can be compared.
         """
-        fields = asdict(self)
+        # dataclasses.asdict does the same, and copies every value on its way: most of what it
+        # takes to know the id of a case.
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        fields["fill"] = {name: getattr(self.fill, name) for name in _FIELDS_OF_FILL}
         if not self.half_parameters:
             del fields["half_parameters"]
         if self.variant == PLAIN:
             del fields["variant"]
+        else:
+            fields["variant"] = asdict(self.variant)
         for name, usual in sparse_fields(self.variant).items():
             if fields["variant"][name] == usual:
                 del fields["variant"][name]
@@ -280,6 +285,10 @@ class Case:
                 raise
             msg = f"not a case: {error!r}; compare with a case.json of a run directory"
             raise InvalidCaseError(msg) from error
+
+
+_FIELDS = tuple(field.name for field in fields(Case))
+_FIELDS_OF_FILL = tuple(field.name for field in fields(Fill))
 
 
 def _fill(data: Mapping[str, Any]) -> Fill:

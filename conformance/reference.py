@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -22,12 +22,13 @@ from .expecting.expectation import (
     Expectation,
     Expected,
     NumberSystem,
+    closely,
+    enough,
     is_exact_lane,
 )
 from .expecting.expecter_variants import EXPECTERS
 from .expecting.stack import Stack, kind
 from .expecting.together import Together
-from .numbers.doubledouble import DoubleDouble
 from .numbers.exact import Rational, each_within_range
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "Conventions",
     "Expectation",
     "Expected",
+    "closely",
+    "enough",
     "expect",
     "expect_many",
     "expect_stacks",
@@ -58,26 +61,34 @@ def expect(case: Case, inputs: Inputs, conventions: Conventions) -> Expected:
 
 
 def expect_many(
-    cases: Sequence[Case], inputs: Sequence[Inputs], conventions: Conventions
+    cases: Sequence[Case],
+    inputs: Sequence[Inputs],
+    conventions: Conventions,
+    number: Callable[[Case], NumberSystem] = closely,
 ) -> list[Expected]:
     """:func:`expect` of every case with its inputs, in their order, and far faster.
 
-    The bits are the same. Cases of one signature are walked through together, where their decays
-    are all given or all None and all of them or none are in the exact lane.
+    The bits are the same; with ``number`` :func:`enough` there are as many as judging needs. Cases
+    of one signature are walked through together, where their decays are all given or all None and
+    all of them or none are in the exact lane.
     """
     found: dict[int, Expected] = {}
-    for together in expect_stacks(cases, inputs, conventions):
+    for together in expect_stacks(cases, inputs, conventions, number):
         found.update((index, together.case(place)) for place, index in enumerate(together.members))
     return [found[index] for index in range(len(cases))]
 
 
 def expect_stacks(
-    cases: Sequence[Case], inputs: Sequence[Inputs], conventions: Conventions
+    cases: Sequence[Case],
+    inputs: Sequence[Inputs],
+    conventions: Conventions,
+    number: Callable[[Case], NumberSystem] = closely,
 ) -> Iterator[Together]:
     """The same, as the stacks that are walked through."""
     for members in _stacks(cases, inputs):
+        some = [cases[i] for i in members]
         yield _expect_stack(
-            members, [cases[i] for i in members], [inputs[i] for i in members], conventions
+            members, some, [inputs[i] for i in members], conventions, number(some[0])
         )
 
 
@@ -99,7 +110,11 @@ def kept_weights(inputs: Inputs) -> tuple[bool, ...]:
 
 
 def _expect_stack(
-    members: Sequence[int], cases: Sequence[Case], every: Sequence[Inputs], conventions: Conventions
+    members: Sequence[int],
+    cases: Sequence[Case],
+    every: Sequence[Inputs],
+    conventions: Conventions,
+    number: NumberSystem,
 ) -> Together:
     """What cases of one kind must give."""
     stack = Stack.of(cases, conventions.epsilon_floor)
@@ -113,7 +128,7 @@ def _expect_stack(
     return Together(
         members=members,
         stack=stack,
-        found=_walk(stack, inputs, conventions, DoubleDouble),
+        found=_walk(stack, inputs, conventions, number),
         exact=exact,
         in_range=[within or not sure for within, sure in zip(in_range, finite, strict=True)],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,15 @@ from ..known.divergences import KnownDivergence, stale
 from ..known.scope import over_broad, reaches
 from ..record import UNEXPECTED
 from ..topic import topic_of_case
-from .explaining import EXPLANATIONS, explanation_of, read_explanations, write_explanations
+from .explaining import EXPLANATIONS, NEEDED, explanation_of, read_explanations, write_explanations
 from .run_directory import RUN_FORMAT, RunDirectory
 from .units import other_topics
+
+COUNTED = (*NEEDED, "framework_version", "device", "vacuous")
+"""Columns of records that closing a run looks at."""
+
+TOGETHER = 30_000
+"""Rows that are counted at a time."""
 
 
 @dataclass(kw_only=True)
@@ -41,9 +47,10 @@ class Tally:
     _diverging: list[pd.DataFrame] = field(default_factory=list)
 
     def add(self, part: pd.DataFrame) -> None:
-        """Count the rows of one part."""
-        self.subjects.update(part["subject"])
-        self.verdicts.update(part["verdict"])
+        """Count some rows, which have at least the columns :data:`COUNTED`."""
+        for counter, column in ((self.subjects, "subject"), (self.verdicts, "verdict")):
+            counts = part[column].value_counts()
+            counter.update({str(name): int(count) for name, count in counts.items()})
         self.vacuous += int(part["vacuous"].sum())
         present = set(part["subject"])
         concerned = [entry for entry in self.known if present & set(entry.subjects)]
@@ -58,7 +65,7 @@ class Tally:
 
     @property
     def diverging(self) -> pd.DataFrame:
-        """All rows that do not conform, known ones among them, in the order of the parts."""
+        """The rows that do not conform, known ones among them, in the order of the parts."""
         return pd.concat(self._diverging, ignore_index=True)
 
     def footer(self) -> dict[str, Any]:
@@ -83,8 +90,8 @@ def close_run(
     facts = {topic.id: topic.facts for topic in (*map(topic_of_case, cases), *other_topics())}
     tally = Tally(known=known, facts=facts)
     tally.add(run.no_records())
-    for part in run.read_parts():
-        tally.add(part)
+    for some in _some_at_a_time(run.read_parts(columns=COUNTED)):
+        tally.add(some)
     footer, diverging = tally.footer(), tally.diverging
     footer["stale_known"] = [
         *stale(known, tally.matched, tally.looked, today),
@@ -92,6 +99,18 @@ def close_run(
     ]
     footer["exit_status"] = int(bool(footer["unexpected"] or footer["stale_known"]))
     return footer, diverging
+
+
+def _some_at_a_time(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Parts together, as many as make ``TOGETHER`` rows: each counted alone takes far longer."""
+    some: list[pd.DataFrame] = []
+    for part in parts:
+        some.append(part)
+        if sum(map(len, some)) >= TOGETHER:
+            yield pd.concat(some, ignore_index=True)
+            some = []
+    if some:
+        yield pd.concat(some, ignore_index=True)
 
 
 def collect_explanations(run: RunDirectory) -> list[dict[str, Any]]:

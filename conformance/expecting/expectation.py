@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -27,10 +27,14 @@ from ..dialect import (
 from ..formats import FORMATS, DType, Format, compute_format
 from ..numbers.doubledouble import DoubleDouble
 from ..numbers.exact import Rational
+from ..numbers.single import Single
 from ..variant import PLAIN
 
 Number: TypeAlias = DoubleDouble | Rational
-"""An array in one of the two number systems that the equations are evaluated in."""
+"""An array in one of the number systems that the equations are evaluated in.
+
+``Single`` is one of them, too: it has the face of a ``DoubleDouble``, and passes for one here.
+"""
 
 NumberSystem: TypeAlias = type[DoubleDouble] | type[Rational]
 
@@ -53,6 +57,18 @@ def is_exact_lane(case: Case) -> bool:
         return False
     counts = [case.count(shape) for shape in case.step_shapes]
     return all(0 < n <= 2**12 and n & (n - 1) == 0 for n in counts)
+
+
+def closely(_: Case) -> NumberSystem:
+    """The number system in which every case is known to about 100 bits."""
+    return DoubleDouble
+
+
+def enough(case: Case) -> NumberSystem:
+    """The number system in which ``case`` can be judged at the least cost; see ``single.py``."""
+    coarse = compute_format(case.dtype).unit_roundoff >= 2.0**-24
+    single = cast("NumberSystem", Single)
+    return single if coarse and not is_exact_lane(case) else DoubleDouble
 
 
 @dataclass(frozen=True, kw_only=True)

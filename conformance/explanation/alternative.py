@@ -18,11 +18,8 @@ from ..expecting.expectation import Conventions, Expected
 from ..expecting.expecter import Expecter
 from ..expecting.expecter_variants import EXPECTERS
 from ..expecting.stack import Stack, kind
-from ..formats import DType
-from ..numbers.doubledouble import DoubleDouble
-from ..reference import kept_weights
+from ..reference import enough, kept_weights
 from .names import Why
-from .single import Single
 
 EVERYTHING = frozenset(Quantity)
 STATE = RUNNING_STATISTICS | {Quantity.Y_INFER}
@@ -124,7 +121,7 @@ def walk(readings: Sequence[Reading]) -> tuple[Stack, Expected]:
     stack = Stack.of([each.case for each in readings])
     inputs = stack.inputs([each.inputs for each in readings])
     with np.errstate(all="ignore"):
-        number: Any = DoubleDouble if first.case.dtype is DType.FLOAT64 else Single
+        number = enough(first.case)
         walker = first.walker(stack, inputs.parameters, first.conventions, number)
         return stack, walker.run(inputs)
 

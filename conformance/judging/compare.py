@@ -13,10 +13,12 @@ from ..contract import Array
 from ..expecting.expectation import Expectation
 from ..expecting.together import Entry
 from ..formats import Format
-from ..numbers.doubledouble import DoubleDouble
 from ..numbers.exact import Rational, exact_ratio, undecided
 from ..verdict import Cause, Conforms, Diverges, Measure, Verdict
 from .elements import Block, Elements, Pair, Want, chunks, output_of, shape_of
+
+_EXPONENT = 0x7FF0_0000_0000_0000
+"""The bits of a float64 that hold its exponent."""
 
 
 def compare(got: Array, want: Want) -> Verdict:
@@ -156,12 +158,13 @@ def _measured_chunk(blocks: Sequence[Block]) -> Iterable[_Measured]:
         return [
             _Measured(0.0, nothing, nothing, nothing, 0.0, 0.0, 0, 0, 0) for _ in elements.wants
         ]
-    outputs = [output_of(want) for want in elements.wants]
-    ratio = _ratio(elements, elements.spread(output.largest for output in outputs))
-    ratio = _arbitrated(elements, ratio)
+    error = _error(elements)
+    ratio = _ratio(elements, error)
+    settled = _arbitrated(elements, ratio)
+    if settled is not None:
+        error, ratio = _error(elements), settled
     impossible = np.isinf(ratio) & ~np.isfinite(elements.got) & ~elements.excluded
-    judged = ~elements.vacuous | impossible
-    return _measures(elements, ratio, judged, outputs)
+    return _measures(elements, error, ratio, ~elements.vacuous | impossible)
 
 
 def _cause(measure: Measure) -> Cause:
@@ -170,11 +173,15 @@ def _cause(measure: Measure) -> Cause:
     return Cause.BEYOND_BOUND if math.isfinite(measure.got) else Cause.NOT_FINITE
 
 
-def _ratio(e: Elements, largest: Float64) -> Float64:
+def _ratio(e: Elements, error: Float64) -> Float64:
     """|got - exact| / bound; 0 where a non-finite answer is right, infinite where it is not."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        error = _error(e)
-        ratio = np.where(error == 0, 0.0, error / e.bound)
+        ratio = error / e.bound
+        np.copyto(ratio, 0.0, where=error == 0)
+        if np.isfinite(ratio).all():
+            # Then so are all answers and all exact values, as nearly always.
+            return ratio
+        largest = e.spread(output_of(want).largest for want in e.wants)
         overflow = np.abs(e.high) + e.bound >= largest
         right_infinity = np.isinf(e.got) & overflow & (np.sign(e.got) == np.sign(e.high))
     got_finite, must_be_finite = np.isfinite(e.got), np.isfinite(e.high)
@@ -185,17 +192,23 @@ def _ratio(e: Elements, largest: Float64) -> Float64:
 
 def _error(e: Elements) -> Float64:
     # (got - high) is exact when the two are close, so the low part still counts.
-    return np.abs((e.got - e.high) - e.low)
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = e.got - e.high
+        error -= e.low
+        return np.abs(error, out=error)
 
 
-def _arbitrated(e: Elements, ratio: Float64) -> Float64:
-    """By exact arithmetic, where double-double cannot decide an element that is looked at.
+def _arbitrated(e: Elements, ratio: Float64) -> Float64 | None:
+    """By exact arithmetic, where an element that is looked at is not known closely enough.
 
-    Comparisons that were arbitrated expect the exact values from then on.
+    Comparisons that were arbitrated expect the exact values from then on. None if none was.
     """
-    open_ = undecided(ratio, DoubleDouble(e.high, e.low)) & np.isfinite(e.got)
-    out_of_range = e.spread(not _in_range(want) for want in e.wants) > 0
-    open_ |= out_of_range & np.isfinite(e.got)
+    open_ = undecided(ratio, e.high, e.decided) & np.isfinite(e.got)
+    outside = [not _in_range(want) for want in e.wants]
+    if any(outside):
+        open_ |= (e.spread(outside) > 0) & np.isfinite(e.got)
+    if not open_.any():
+        return None
     result = ratio.copy()
     for index in map(int, np.flatnonzero(e.reduced(np.logical_or, open_ & ~e.excluded))):
         want = _taken_out(e.wants[index])
@@ -226,12 +239,12 @@ def _decided(got: Float64, settled: Expectation) -> Float64:
 
 
 def _measures(
-    e: Elements, ratio: Float64, judged: np.ndarray, outputs: Sequence[Format]
+    e: Elements, error: Float64, ratio: Float64, judged: np.ndarray
 ) -> Iterator[_Measured]:
     # A ratio that is no number says that a bound is none, which must not pass for agreement.
     known = np.where(np.isnan(ratio), np.inf, ratio)
     worst = e.first_of_largest(np.where(judged, known, -1.0))
-    errors = [e.reduced(np.maximum, error) for error in _errors(e, judged, outputs)]
+    errors = [e.reduced(np.maximum, each) for each in _errors(e, error, judged)]
     counts = e.reduced(np.add, judged.astype(np.int64))
     at_worst = [values[worst] for values in (ratio, e.bound, e.high, e.got)]
     columns = [*at_worst, *errors, worst - e.starts, counts, e.sizes - counts]
@@ -246,13 +259,13 @@ def _nothing_judged(vacuous: int) -> Measure:
     )  # fmt: skip
 
 
-def _errors(e: Elements, judged: np.ndarray, outputs: Sequence[Format]) -> tuple[Float64, Float64]:
+def _errors(e: Elements, error: Float64, judged: np.ndarray) -> tuple[Float64, Float64]:
     """|got - exact| of each judged element, as it is and in units in the last place."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = _error(e)
-        error = np.where(judged & np.isfinite(error), error, 0.0)
-        unit = e.spread(output.unit_roundoff for output in outputs)
-        least = e.spread(output.smallest_subnormal for output in outputs)
+    error = np.where(judged & np.isfinite(error), error, 0.0)
+    outputs = [output_of(want) for want in e.wants]
+    unit = e.spread(output.unit_roundoff for output in outputs)
+    least = e.spread(output.smallest_subnormal for output in outputs)
+    with np.errstate(over="ignore"):
         # An error of 1e300 where 0 was expected has no finite number of ulps.
         return error, error / _spacing(e.high, unit, least)
 
@@ -293,16 +306,18 @@ def _unchanged(before: Array) -> Measure:
 def ulp(values: np.ndarray, fmt: Format) -> np.ndarray:
     """Unit in the last place of ``values`` in ``fmt``, at least its smallest subnormal."""
     unit, least = np.asarray(fmt.unit_roundoff), np.asarray(fmt.smallest_subnormal)
-    return _spacing(values, unit, least)
+    return _spacing(np.where(np.isfinite(values), values, 1.0), unit, least)
 
 
 def _spacing(values: Float64, unit: Float64, least: Float64) -> Float64:
-    """2 ``unit`` times the power of two at or below each value, and not less than ``least``."""
-    finite = np.where(np.isfinite(values), values, 1.0)
-    _, exponent = np.frexp(finite)
-    # x = m 2^e with m in [1/2, 1), and u = 2^-p: one ulp is 2^(e - p). Zero has no exponent.
-    spacing = np.where(finite == 0, 0.0, np.ldexp(unit, exponent))
-    return np.maximum(spacing, least)
+    """2 ``unit`` times the power of two at or below each value, and not less than ``least``.
+
+    That of a value that is not finite is infinite.
+    """
+    # The exponent's bits alone are that power, or 0 for zero and what float64 holds below its
+    # normal numbers, where the smallest subnormal of every format is larger or as large.
+    powers = (np.ascontiguousarray(values, np.float64).view(np.int64) & _EXPONENT).view(np.float64)
+    return np.maximum(powers * (2.0 * unit), least)
 
 
 def _sentence(measure: Measure) -> str:

@@ -108,7 +108,8 @@ def _selected(sheet: Sheet, places: Sequence[int]) -> Expectation:
 class Elements:
     """All elements of several comparisons in one row; ``ends`` is where each comparison ends.
 
-    ``wants`` are what the comparisons are with, one each.
+    ``wants`` are what the comparisons are with, one each; ``decided`` is how close to 1 error /
+    bound may come for all of them before what is expected is not known closely enough.
     """
 
     got: Float64
@@ -119,6 +120,7 @@ class Elements:
     excluded: np.ndarray
     ends: np.ndarray
     wants: Sequence[Want]
+    decided: float
 
     @classmethod
     def of(cls, blocks: Sequence[Block]) -> Elements:
@@ -133,6 +135,7 @@ class Elements:
             excluded=_row([each.excluded for each in columns]),
             ends=np.cumsum([got.size for block in blocks for got in block.gots]),
             wants=[want for block in blocks for want in block.wants],
+            decided=max(each.value.DECIDED for each in columns),
         )
 
     @cached_property

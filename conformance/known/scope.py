@@ -35,9 +35,10 @@ def in_scope(entry: KnownDivergence, frame: pd.DataFrame, facts: Facts) -> pd.Se
     for column, allowed in named.items():
         if allowed:
             mask &= frame[column].isin(allowed)
-    found = frame[mask]
-    versions = [text for text in set(found["framework_version"]) if text in entry.versions]
-    ids = [name for name in set(found["case_id"]) if name in facts and entry.met_by(facts[name])]
+    # Each version and each case once: there are far more rows.
+    every = {name: frame.loc[mask, name].unique() for name in ("framework_version", "case_id")}
+    versions = [text for text in every["framework_version"] if text in entry.versions]
+    ids = [name for name in every["case_id"] if name in facts and entry.met_by(facts[name])]
     return mask & frame["framework_version"].isin(versions) & frame["case_id"].isin(ids)
 
 
@@ -63,13 +64,13 @@ def reaches(
 ) -> dict[str, Reach]:
     """How far each entry reaches, by id; ``frame`` has its label in the column ``known``."""
     found = {}
+    passed = (frame["verdict"] == VerdictKind.CONFORMS) & ~frame["vacuous"].astype(bool)
     for entry in entries:
-        scope = frame[in_scope(entry, frame, facts)]
-        passed = (scope["verdict"] == VerdictKind.CONFORMS) & ~scope["vacuous"]
+        scope = in_scope(entry, frame, facts)
         found[entry.id] = Reach(
-            looked=len(scope),
-            matched=int((scope["known"] == entry.id).sum()),
-            conforming=int(passed.sum()),
+            looked=int(scope.sum()),
+            matched=int((scope & (frame["known"] == entry.id)).sum()),
+            conforming=int((scope & passed).sum()),
         )
     return found
 

@@ -90,6 +90,13 @@ class DoubleDouble:
 
     __slots__ = ("_halves", "_known", "hi", "lo", "plain")
 
+    DECIDED = 2.0**-40
+    """How close to 1 error / bound may come before these values cannot tell the side.
+
+    An error is a difference that has lost at most 53 of the 103 bits of a value, and float64's own
+    rounding of the ratio (2^-52) is smaller than that.
+    """
+
     hi: Float64
     lo: Float64
     plain: bool

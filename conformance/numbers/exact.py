@@ -28,13 +28,6 @@ Scalar: TypeAlias = Fraction | None
 SQRT_BITS = 256
 """Significant bits of a root that is no rational number."""
 
-DECIDED = 2.0**-40
-"""How close to 1 an error ratio in double-double may come and still be trusted.
-
-An error is a difference that has lost at most 53 of the 103 bits of a value, and float64's own
-rounding of the ratio (2^-52) is smaller than that.
-"""
-
 RANGE = (1e-140, 1e150)
 """Magnitudes whose products double-double can hold, see ``doubledouble.py``."""
 
@@ -45,6 +38,9 @@ class Rational:
     Supports what ``DoubleDouble`` supports, and indexing. A float counts as the number that it
     holds, 0.1 as 3602879701896397 / 2^55.
     """
+
+    DECIDED = 0.0
+    """How close to 1 error / bound may come before these values cannot tell the side."""
 
     __slots__ = ("values",)
 
@@ -242,16 +238,21 @@ def each_within_range(columns: Float64) -> npt.NDArray[np.bool_]:
 
 
 def undecided(
-    ratio: Float64, value: DoubleDouble | Rational, *, in_range: bool = True
+    ratio: Float64, value: Float64, decided: float = DoubleDouble.DECIDED, *, in_range: bool = True
 ) -> npt.NDArray[np.bool_]:
-    """Elements whose verdict a double-double ``value`` with error / bound ``ratio`` cannot give.
+    """Elements whose verdict a ``value`` with error / bound ``ratio`` cannot give.
 
-    Those with a ratio within ``DECIDED`` of 1, and those that left double-double's range: by their
-    own magnitude, by having become NaN, or because the inputs were out of it (``in_range`` False).
+    Those with a ratio within ``decided`` of 1, by default double-double's; and those that left the
+    range of double-double: by their own magnitude, by having become NaN, or because the inputs were
+    out of it (``in_range`` False).
     """
-    size = np.abs(value.hi)
+    size = np.abs(value)
+    # Not by NaN, which makes this False.
+    if in_range and size.size and size.max() <= RANGE[1] and ratio.max() < 1.0 - decided:
+        # Nearly all: only what is tiny is left to look for.
+        return np.asarray((size > 0) & (size < RANGE[0]))
     out = ~np.isfinite(size) | ((size > 0) & ((size < RANGE[0]) | (size > RANGE[1])))
-    close = np.abs(ratio - 1.0) <= DECIDED
+    close = np.abs(ratio - 1.0) <= decided
     return np.asarray(close | out | (not in_range))
 
 
@@ -300,7 +301,7 @@ def arbitrate(
     infinity went in), and answers that are not finite, keep their ratio: what those must be is no
     question of precision.
     """
-    open_ = undecided(ratio, value, in_range=in_range) & np.isfinite(got.astype(np.float64))
+    open_ = undecided(ratio, value.hi, in_range=in_range) & np.isfinite(got.astype(np.float64))
     if not open_.any():
         return ratio
     decided = exact_ratio(got[open_], exact()[open_], np.broadcast_to(bound, got.shape)[open_])

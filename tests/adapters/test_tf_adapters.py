@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from bnconform.adapters import tf_layers
 from bnconform.adapters.tf_fused import TfFused
 from bnconform.adapters.tf_layers import TfLayersFused, TfLayersUnfused
 from bnconform.adapters.tf_nn import TfNn
@@ -520,7 +519,7 @@ def _same_again(adapter: TfLayersFused) -> tuple[Array | None, Array | None, lis
 
 def _idle_programs(adapter: TfLayersUnfused) -> tuple[int, int]:
     """Of five idle programs at a limit of two: how many are kept and how many are closed."""
-    tf_layers._IDLE_PROGRAMS = 2  # noqa: SLF001 -- a small limit keeps the test short
+    adapter.idle.most = 2  # a small limit keeps the test short
     sessions = []
     for axis_size in range(2, 7):
         case = _case(3, axis_size)
@@ -529,7 +528,7 @@ def _idle_programs(adapter: TfLayersUnfused) -> tuple[int, int]:
         del layer
         gc.collect()
     closed = [_said(lambda s=session: s.run([])) for session in sessions]  # type: ignore[misc]
-    return len(adapter._idle), sum("closed" in said for said in closed)  # noqa: SLF001
+    return len(adapter.idle), sum("closed" in said for said in closed)
 
 
 if __name__ == "__main__":

@@ -147,3 +147,15 @@ def test_after_closing_there_is_no_more(clock: _Clock) -> None:
     _take(scheduler)
     scheduler.close()
     assert scheduler.more("a") is None
+
+
+def test_a_unit_taken_ahead_counts_from_its_turn(clock: _Clock) -> None:
+    """Else a subject that is read ahead would pass for one that takes twice as long."""
+    scheduler = _scheduler(clock, a=3)
+    first, ahead = _take(scheduler), scheduler.more("a")
+    assert ahead is not None
+    scheduler.begin(first)
+    _finish(scheduler, clock, first, 5.0)
+    scheduler.begin(ahead)
+    _finish(scheduler, clock, ahead, 5.0)
+    assert scheduler.estimate(1) == (5.0, True)

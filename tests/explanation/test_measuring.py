@@ -22,9 +22,9 @@ from bnconform.conformance.explanation.catalogue import ALTERNATIVES
 from bnconform.conformance.explanation.explanation import Witness
 from bnconform.conformance.explanation.measuring import Asked, Ratios, measure_all
 from bnconform.conformance.explanation.names import Why
-from bnconform.conformance.explanation.single import Single
 from bnconform.conformance.formats import DType
 from bnconform.conformance.judging.compare import compare_all
+from bnconform.conformance.numbers.single import Single
 
 from . import planted
 

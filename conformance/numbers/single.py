@@ -1,6 +1,15 @@
-"""float64 arrays that pass for double-double ones: enough to try alternatives with.
+"""float64 arrays that pass for double-double ones: enough to judge what has half of their digits.
 
-An explanation needs no more digits than the subject has; a float64 subject needs more than these.
+The equations of ``spec.py``, evaluated in float64 as they are written, are a two-pass
+implementation whose accumulation has u = 2^-53: the bounds of ``bounds.py`` hold for it, too. Every
+term of every bound is proportional to u, or to a higher power of it. So what these values lack is,
+to first order, at most 2^-53 / 2^-24 = 2^-29 of the bound of a subject that accumulates in float32,
+whose own algorithm and output format only add to that bound. Measured over the case space it is
+below 2^-30 of it. ``DECIDED`` leaves a factor of 32; where error / bound is closer to 1 than that,
+exact arithmetic decides, as it does for double-double.
+
+It is not enough where a bound is zero, as in the exact lane, nor for subjects that accumulate in
+float64.
 """
 
 from __future__ import annotations
@@ -10,11 +19,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..numbers.summation import total
+from .summation import total
 
 
 class Single(np.ndarray):
     """A float64 array with the face of a ``DoubleDouble``: ``hi`` is all of it."""
+
+    DECIDED = 2.0**-24
+    """How close to 1 error / bound may come before these values cannot tell the side."""
 
     def __new__(cls, values: npt.ArrayLike) -> Self:
         """``values`` as float64."""
