@@ -172,11 +172,11 @@ def test_what_was_asked_again_is_judged_in_batches(
     """And in which makes no difference to what is found."""
     sizes: list[int] = []
 
-    def watched(cases: Sequence[Case], adapter: type[Adapter]) -> list[Trial]:
+    def watched(cases: Sequence[Case]) -> list[Inputs]:
         sizes.append(len(cases))
-        return make_trials(cases, adapter)
+        return make_many(cases)
 
-    monkeypatch.setattr(judging, "make_trials", watched)
+    monkeypatch.setattr(judging, "make_many", watched)
     monkeypatch.setattr(answering, "BATCH_ELEMENTS", elements)
     planned = plan_cases(PROFILES["quick"], cases=300, seed=0)
     cases = {case.id: case for case in planned if math.prod(case.shape)}
