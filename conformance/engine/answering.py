@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, cast
@@ -28,8 +29,8 @@ REPEAT_EVERY = 8
 BATCH = 128
 """Answers that are judged together."""
 
-BATCH_ELEMENTS = 2**18
-"""Elements of input from which on a batch is judged, so that large cases do not pile up."""
+BATCH_ELEMENTS = 2**17
+"""Elements of input that a batch may have, unless one case has more: they do not pile up."""
 
 _ONE_LARGE = threading.Lock()
 """Held while a large batch is judged: several at a time would take that much more memory."""
@@ -66,8 +67,11 @@ def judged_answers(unit: Unit, found: Iterable[Answer]) -> Iterator[Judged]:
     others: list[Answer] = []
     for batch in batches(_of_cases(found, others)):
         with room_for(batch):
-            judged = list(_judged_batch(batch, adapter))
-        yield from judged
+            judged = deque(_judged_batch(batch, adapter))
+        # Let go one by one: each holds all its arrays, and the next batch takes as much again.
+        batch.clear()
+        while judged:
+            yield judged.popleft()
     for probe in unit.probes:
         if (reason := why_not_asked(probe, adapter.capabilities)) is not None:
             yield _probe_out_of_reach(probe, reason)
@@ -95,9 +99,12 @@ def batches(
     batch: list[tuple[Case, Outcome]] = []
     elements = 0
     for case, outcome in answers:
+        if batch and elements + case.elements > BATCH_ELEMENTS:
+            yield batch
+            batch, elements = [], 0
         batch.append((case, outcome))
         elements += case.elements
-        if len(batch) >= BATCH or elements >= BATCH_ELEMENTS:
+        if len(batch) >= BATCH:
             yield batch
             batch, elements = [], 0
     if batch:
@@ -106,7 +113,7 @@ def batches(
 
 def room_for(batch: Sequence[tuple[Case, Outcome]]) -> AbstractContextManager[Any]:
     """To be held while ``batch`` is judged; what is large waits for what is large."""
-    large = sum(case.elements for case, _ in batch) >= BATCH_ELEMENTS
+    large = sum(case.elements for case, _ in batch) > BATCH_ELEMENTS // 2
     return _ONE_LARGE if large else contextlib.nullcontext()
 
 

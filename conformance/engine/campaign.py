@@ -57,7 +57,7 @@ __all__ = [
     "subject_to_dict",
 ]
 
-AHEAD_ELEMENTS = BATCH_ELEMENTS
+AHEAD_ELEMENTS = 2 * BATCH_ELEMENTS
 """Elements of input whose answers may wait to be judged, for each worker."""
 
 AHEAD_ANSWERS = 512
@@ -121,11 +121,13 @@ def _weight(pair: _Pair) -> float:
 
 
 def _by_unit(pairs: Iterable[_Pair]) -> Iterator[tuple[Unit, Iterator[Answer]]]:
-    """Each unit with its answers, to be taken before the next unit is."""
+    """Each unit with its answers, to be taken before the next unit is, once there is the first."""
     for _, same in itertools.groupby(pairs, key=lambda pair: pair[0].block):
         unit, _ = next(same)
-        # What is left of the group, which is looked at once.
-        yield unit, (answer for _, answer in same if answer is not None)  # noqa: B031
+        answers = (answer for _, answer in same if answer is not None)  # noqa: B031 -- once
+        # Waited for here: what comes before the first answer is no work, but a process's start.
+        first = list(itertools.islice(answers, 1))
+        yield unit, itertools.chain(first, answers)
 
 
 class _Campaign:
@@ -233,19 +235,21 @@ class _Campaign:
         unit: Unit | None = first
         while unit is not None:
             yield unit, None
-            if not self._is_written(unit):
+            if self.begins(unit):
                 yield from ((unit, answer) for answer in asked(unit, process, self.limit))
             process.refresh()
             unit = scheduler.more(unit.subject.name)
 
     def _do(self, unit: Unit, found: Iterable[Answer]) -> None:
         """The rows of one unit, on disk when it is done."""
-        if not self.begins(unit):
+        if self._is_written(unit):
             return
         rows: list[Record] = []
         for judged in judged_answers(unit, found):
             rows += self._record(unit.subject, judged)
             self.listener.advanced(unit.subject.name, 1)
+            # It holds arrays, which must not stay while the next ones are made.
+            del judged
             if self._stop.is_set():
                 return
         self._write(unit, rows)

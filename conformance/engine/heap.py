@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 
+import pyarrow as pa
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Options of glibc's ``mallopt``, from its malloc.h."""
 
@@ -22,6 +24,8 @@ def keep_small() -> bool:
     array that is freed, so that a campaign would hold much that it does not use. Other C libraries
     are left as they are. Called before threads start.
     """
+    # Arrow's own allocator keeps what it has freed, too.
+    pa.set_memory_pool(pa.system_memory_pool())
     if not sys.platform.startswith("linux"):
         return False
     try:

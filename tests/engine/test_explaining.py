@@ -14,19 +14,18 @@ import pytest
 
 from bnconform.adapters.miniatures.right import Right
 from bnconform.conformance.case import Case
+from bnconform.conformance.cases.fills import Inputs, make_many
 from bnconform.conformance.cases.plan import PROFILES, plan_cases
-from bnconform.conformance.contract import Adapter, Hung, Outcome
+from bnconform.conformance.contract import Hung, Outcome
 from bnconform.conformance.engine import answering, judging
 from bnconform.conformance.engine.bundles import bundle_id
 from bnconform.conformance.engine.campaign import Request, describe_subject, run_campaign
 from bnconform.conformance.engine.explaining import EXPLANATIONS, explain_subject, explained_rows
-from bnconform.conformance.engine.judging import make_trials
 from bnconform.conformance.engine.loading import Target, load_class
 from bnconform.conformance.engine.process import Question, SubjectProcess
 from bnconform.conformance.engine.units import Quiet
 from bnconform.conformance.explanation.explanation import Explanation
 from bnconform.conformance.explanation.names import Kind, Why
-from bnconform.conformance.judging.judge import Trial
 from bnconform.conformance.record import UNEXPECTED
 
 PLANTED = Path(__file__).parents[1] / "explanation" / "planted.py"

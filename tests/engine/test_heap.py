@@ -23,6 +23,13 @@ arrays[:-1] = []  # the last one holds the end of the heap
 print(psutil.Process().memory_info().rss >> 20)
 """
 
+ARROW = """
+import pyarrow
+from bnconform.conformance.engine.heap import keep_small
+keep_small()
+print(pyarrow.default_memory_pool().backend_name)
+"""
+
 
 def _megabytes(how: str) -> int:
     done = subprocess.run(
@@ -35,6 +42,14 @@ def _megabytes(how: str) -> int:
 def test_freed_arrays_are_given_back() -> None:
     """Of 320 MB that were freed; left alone, glibc keeps them for one array that is alive."""
     assert _megabytes("left alone") - _megabytes("small") > 250
+
+
+def test_arrow_keeps_nothing_either() -> None:
+    """Its own allocator would hold what every part of a run took to write."""
+    told = subprocess.run(
+        [sys.executable, "-c", ARROW], capture_output=True, text=True, check=True
+    ).stdout
+    assert told.split() == ["system"]
 
 
 def _without(_: Any) -> Any:
