@@ -15,8 +15,8 @@ from ..experiments.experiment import Experiment
 from ..experiments.registry import EXPERIMENTS
 from ..topic import Topic, topic_of_experiment, topic_of_probe
 from .loading import AdapterError, Target
-from .process import MEMORY_LIMIT, SubjectProcess
-from .worker import Described
+from .process import MEMORY_LIMIT, START_LIMIT, SubjectProcess
+from .worker import Described, describe_target
 
 BLOCK_SIGNATURES = 8
 """Signatures to a unit of work: few enough to lose little, many enough for whole files."""
@@ -105,6 +105,23 @@ def describe_subject(target: Target, adapter: type[Adapter]) -> Subject:
     """Start the subject's process once to learn its version, or why it is unavailable."""
     with SubjectProcess(target, adapter.environment) as process:
         return Subject(target=target, adapter=adapter, described=process.describe())
+
+
+def describe_subjects(
+    targets: Sequence[Target], adapters: Sequence[type[Adapter]]
+) -> Iterator[Subject]:
+    """:func:`describe_subject` of subjects that have one environment, in one process.
+
+    To import a framework takes seconds. What is unavailable there is asked again by itself, as the
+    others may be why.
+    """
+    with SubjectProcess(targets[0], adapters[0].environment) as process:
+        found = [process.do(describe_target, (target,), START_LIMIT) for target in targets]
+    for target, adapter, described in zip(targets, adapters, found, strict=True):
+        if isinstance(described, Described) and described.available:
+            yield Subject(target=target, adapter=adapter, described=described)
+        else:
+            yield describe_subject(target, adapter)
 
 
 def plan_units(

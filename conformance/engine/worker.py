@@ -80,8 +80,21 @@ def start(target: Target, environment: Mapping[str, str], folder: Path) -> None:
 
 def describe() -> Described:
     """Construct the adapter; a framework that is absent makes the subject unavailable."""
+    return _described(_adapter)
+
+
+def describe_target(target: Target) -> Described:
+    """What :func:`describe` says of another adapter, which this process does not keep."""
+
+    def construct() -> Adapter:
+        return load_class(target)()
+
+    return _described(construct)
+
+
+def _described(construct: Callable[[], Adapter]) -> Described:
     try:
-        adapter = _adapter()
+        adapter = construct()
     except BaseException as error:  # noqa: BLE001 -- any failure to construct is a reason
         reason = one_line(error)
         return Described(available=False, reason=reason, version="", device="")

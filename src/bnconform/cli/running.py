@@ -20,7 +20,6 @@ from bnconform.conformance.cases.plan import PROFILES
 from bnconform.conformance.engine.campaign import (
     Request,
     Subject,
-    describe_subject,
     run_campaign,
 )
 from bnconform.conformance.engine.heap import keep_small
@@ -92,7 +91,7 @@ def run(
         ):
             if crew is not None and workers is None:
                 request = replace(request, workers=crew.cores)
-            describe = describe_subject if crew is None else crew.describe
+            describe = None if crew is None else crew.describe
             found = describe_all(targets, request.workers, reporter.described, describe)
             _need_one(found)
             today = datetime.datetime.now(datetime.UTC).date()
