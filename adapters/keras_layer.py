@@ -17,6 +17,7 @@ from bnconform.adapters import keras_experiments
 from bnconform.adapters.caches import jax_caches
 from bnconform.adapters.exports import keras_exports
 from bnconform.adapters.idle import Idle
+from bnconform.adapters.keras_settings import STATE, check_mask, loaded, settings_of, variables_of
 from bnconform.adapters.second_order import keras_second
 from bnconform.adapters.second_order import request as second_order
 from bnconform.adapters.torch_arrays import THREADS, is_variable, to_leaf, to_numpy, to_torch
@@ -29,7 +30,6 @@ from bnconform.conformance.contract import (
     Parameters,
     Quantity,
     Step,
-    UnsupportedError,
 )
 from bnconform.conformance.dialect import (
     Claim,
@@ -44,7 +44,7 @@ from bnconform.conformance.dialect import (
 )
 from bnconform.conformance.formats import DType
 from bnconform.conformance.malformation import Malformation
-from bnconform.conformance.variant import Masked, Renorm, VariantKind
+from bnconform.conformance.variant import VariantKind
 
 _DOCS = "https://keras.io/api/layers/normalization_layers/batch_normalization/"
 _SOURCE = "keras/src/layers/normalization/batch_normalization.py: "
@@ -87,19 +87,9 @@ _CAPABILITIES = Capabilities(
 _IDLE_LAYERS = 32
 """Layers kept for the next case with the same settings."""
 
-_MIXED = {DType.FLOAT16: "mixed_float16", DType.BFLOAT16: "mixed_bfloat16"}
 
 Tensors: TypeAlias = dict[str, Any]
 """Arrays of a backend under the names of :class:`Step`'s fields."""
-
-_STATE = {
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-    "moving_stddev": "running_stddev",
-    "renorm_mean": "renorm_mean",
-    "renorm_stddev": "renorm_stddev",
-}
-"""The layer's variables that are not trained, in the order of their making -> what they hold."""
 
 
 class _Keras:
@@ -143,8 +133,8 @@ class _Keras:
 
         :class:`UnsupportedError` for a mask over another axis than Keras puts it on.
         """
-        _check_mask(case)
-        return _loaded(self._new(*_settings(case)), parameters)
+        check_mask(case)
+        return loaded(self._new(*settings_of(case)), parameters)
 
     def _new(self, settings: Mapping[str, Any], shape: tuple[int | None, ...]) -> Any:
         layer = self.keras.layers.BatchNormalization(**settings)
@@ -166,10 +156,10 @@ class _EagerKeras(_Keras):
 
     def build(self, case: Case, parameters: Parameters) -> _Layer:
         """A layer that nobody else uses, with the case's settings, parameters and state."""
-        _check_mask(case)
-        settings, shape = _settings(case)
+        check_mask(case)
+        settings, shape = settings_of(case)
         kind = repr((settings, shape))
-        made = _loaded(self.idle.take(kind) or self._new(settings, shape), parameters)
+        made = loaded(self.idle.take(kind) or self._new(settings, shape), parameters)
         layer = self.around(made)
         layer.returned = self.idle.lend(layer, kind, made)
         return layer
@@ -352,9 +342,9 @@ class _StatelessLayer:
 
     def __init__(self, step: Callable[..., Any], case: Case, parameters: Parameters) -> None:
         self.step = step
-        values = _variables(parameters)
+        values = variables_of(parameters)
         self.affine = {f"d{name}": values[name] for name in ("gamma", "beta") if name in values}
-        self.state: list[Any] = [values[name] for name in _STATE if name in values]
+        self.state: list[Any] = [values[name] for name in STATE if name in values]
         # Python floats, as users give them: JAX keeps 1 - momentum in double precision until it
         # meets an array.
         self.scalars = (case.epsilon, 0.99 if case.decay is None else case.decay)
@@ -379,56 +369,6 @@ class _StatelessLayer:
             dx=np.array(dx),
             **{name: np.array(grad) for name, grad in zip(self.affine, grads, strict=True)},
         )
-
-
-def _check_mask(case: Case) -> None:
-    if isinstance(case.variant, Masked) and case.channel_axes[0] != case.rank - 1:
-        msg = "a mask has no feature axis, and _moments puts it last: expand_dims(mask, axis=-1)"
-        raise UnsupportedError(msg)
-
-
-def _settings(case: Case) -> tuple[dict[str, Any], tuple[int | None, ...]]:
-    """The arguments of the layer, and the shape that it is built for."""
-    plain = case.dtype.value
-    settings = {
-        "axis": case.feature_axes[0],
-        # None comes outside training alone, where the momentum is not used.
-        "momentum": 0.99 if case.decay is None else case.decay,
-        "epsilon": case.epsilon,
-        "center": case.center,
-        "scale": case.scale,
-        "dtype": plain if case.half_parameters else _MIXED.get(case.dtype, plain),
-        "trainable": case.mode is not Mode.FROZEN,
-        **_renorm(case),
-    }
-    return settings, case.shape if 0 in case.channel_axes else (None, *case.shape[1:])
-
-
-def _loaded(layer: Any, parameters: Parameters) -> Any:
-    """``layer`` with these parameters and this state."""
-    for name, value in _variables(parameters).items():
-        getattr(layer, name).assign(value)
-    return layer
-
-
-def _renorm(case: Case) -> dict[str, Any]:
-    """The arguments that ask for batch renormalization, if any."""
-    variant = case.variant
-    if not isinstance(variant, Renorm):
-        return {}
-    limits = {"rmin": variant.r_min, "rmax": variant.r_max, "dmax": variant.d_max}
-    return {
-        "renorm": True,
-        "renorm_clipping": {name: each for name, each in limits.items() if each is not None},
-        "renorm_momentum": variant.decay,
-    }
-
-
-def _variables(parameters: Parameters) -> dict[str, Array]:
-    """What the layer's variables start from, by their names."""
-    held = {name: getattr(parameters, field) for name, field in _STATE.items()}
-    held |= {"gamma": parameters.gamma, "beta": parameters.beta}
-    return {name: value for name, value in held.items() if value is not None}
 
 
 def _mask(weights: Array | None) -> Array | None:

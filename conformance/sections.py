@@ -33,13 +33,13 @@ JUDGING = (
     "Every implementation under test (a *subject*) answers the same generated cases. The equations"
     " are evaluated in double-double arithmetic, about 106 significant bits, the same on every"
     " platform; where a subject accumulates in float32, float64 is enough to see that it conforms,"
-    " as that lacks less than 2^-29 of the bound, and what diverges is judged again with all digits."
-    " An answer conforms where |got - exact| is at most the *bound* of that element: no tolerance"
-    " is chosen, each bound follows from the formats, the number of values, their conditioning, and"
-    " the algorithm that the subject documents. A bound so wide that any answer would pass is"
-    " *vacuous*, and a vacuous check is no pass. A subject is judged by its *dialect*, the"
-    " conventions that it documents; where it does something else, that is a divergence, whatever"
-    " the reason."
+    " as that lacks less than 2^-29 of the bound, and what diverges is judged again with all"
+    " digits. An answer conforms where |got - exact| is at most the *bound* of that element: no"
+    " tolerance is chosen, each bound follows from the formats, the number of values, their"
+    " conditioning, and the algorithm that the subject documents. A bound so wide that any answer"
+    " would pass is *vacuous*, and a vacuous check is no pass. A subject is judged by its"
+    " *dialect*, the conventions that it documents; where it does something else, that is a"
+    " divergence, whatever the reason."
 )
 
 SECTIONS: Mapping[str, str] = {
