@@ -3,8 +3,9 @@
     python benchmarks/reference.py [--repeats N]
 
 Every figure is the least of several repeats in one run, in processor time. 'alone' is ``expect``
-of each case; the other columns are ``expect_many`` on so many cases of a signature, and 'opened' is
-what taking out every expectation of every case costs besides. The last line is the quick plan,
+of each case, to a hundred bits; the other columns are ``expect_many`` on so many cases of a
+signature, as closely as judging needs, and 'opened' is what taking out every expectation of every
+case costs besides. The last line is the quick plan,
 whose signatures have about 13 cases each.
 """
 
@@ -21,7 +22,7 @@ from bnconform.conformance.case import Case, Fill, FillKind, Layout, Mode
 from bnconform.conformance.cases.fills import make_inputs, make_many
 from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.formats import DType
-from bnconform.conformance.reference import Conventions, Expected, expect, expect_many
+from bnconform.conformance.reference import Conventions, Expected, enough, expect, expect_many
 from bnconform.conformance.variant import Ghost, Hidden, Masked, Renorm, Synchronized, Weighted
 
 SIZES = (16, 64, 256)
@@ -104,7 +105,7 @@ def measured(
     def stacked(size: int) -> list[Expected]:
         starts = range(0, len(cases), size)
         parts = [(cases[i : i + size], inputs[i : i + size]) for i in starts]
-        return [each for part in parts for each in expect_many(*part, CONVENTIONS)]
+        return [each for part in parts for each in expect_many(*part, CONVENTIONS, enough)]
 
     pairs = list(zip(cases[:alone], inputs[:alone], strict=True))
     found = [

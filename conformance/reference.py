@@ -43,6 +43,7 @@ __all__ = [
     "expect_stacks",
     "is_exact_lane",
     "kept_weights",
+    "stacked_at_once",
 ]
 
 STACKED_BYTES = 2**19
@@ -98,9 +99,13 @@ def _stacks(cases: Sequence[Case], inputs: Sequence[Inputs]) -> Iterator[list[in
     for index, (case, given) in enumerate(zip(cases, inputs, strict=True)):
         alike[kind(case), kept_weights(given)].append(index)
     for members in alike.values():
-        case = cases[members[0]]
-        most = max(1, STACKED_BYTES // max(8 * math.prod(case.shape), 1))
+        most = stacked_at_once(cases[members[0]])
         yield from (members[start : start + most] for start in range(0, len(members), most))
+
+
+def stacked_at_once(case: Case) -> int:
+    """How many cases like ``case`` are walked through together."""
+    return max(1, STACKED_BYTES // max(8 * math.prod(case.shape), 1))
 
 
 def kept_weights(inputs: Inputs) -> tuple[bool, ...]:

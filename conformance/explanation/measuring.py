@@ -13,7 +13,7 @@ from ..contract import Answer, Answered, Array, Quantity
 from ..expecting.expectation import Conventions, Expectation, Expectations, Expected
 from ..expecting.stack import Stack
 from ..judging.compare import compare_all
-from ..reference import STACKED_BYTES
+from ..reference import stacked_at_once
 from ..verdict import Conforms, Diverges
 from .alternative import Alternative, Reading, walk
 from .explanation import Witness
@@ -100,8 +100,7 @@ def _entries(every: Sequence[Asked], conventions: Conventions) -> Iterator[_Entr
             way = tried.alternative.wider, tried.alternative.any_value
             alike[tried.reading.sort, way].append(tried)
     for together in alike.values():
-        size = 8 * math.prod(together[0].reading.case.shape)
-        most = max(1, STACKED_BYTES // max(size, 1))
+        most = stacked_at_once(together[0].reading.case)
         for start in range(0, len(together), most):
             yield from _of_stack(together[start : start + most])
 

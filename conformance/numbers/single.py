@@ -4,9 +4,10 @@ The equations of ``spec.py``, evaluated in float64 as they are written, are a tw
 implementation whose accumulation has u = 2^-53: the bounds of ``bounds.py`` hold for it, too. Every
 term of every bound is proportional to u, or to a higher power of it. So what these values lack is,
 to first order, at most 2^-53 / 2^-24 = 2^-29 of the bound of a subject that accumulates in float32,
-whose own algorithm and output format only add to that bound. Measured over the case space it is
-below 2^-30 of it. ``DECIDED`` leaves a factor of 32; where error / bound is closer to 1 than that,
-exact arithmetic decides, as it does for double-double.
+whose own algorithm and output format only add to that bound. ``benchmarks/closeness.py`` measures
+it over the case space, under the conventions of every subject. ``DECIDED`` leaves a factor of 32;
+where error / bound is closer to 1 than that, exact arithmetic decides, as it does for
+double-double.
 
 It is not enough where a bound is zero, as in the exact lane, nor for subjects that accumulate in
 float64.
