@@ -90,7 +90,7 @@ def close_run(
     facts = {topic.id: topic.facts for topic in (*map(topic_of_case, cases), *other_topics())}
     tally = Tally(known=known, facts=facts)
     tally.add(run.no_records())
-    for some in _some_at_a_time(run.read_parts(columns=COUNTED)):
+    for some in some_at_a_time(run.read_parts(columns=COUNTED)):
         tally.add(some)
     footer, diverging = tally.footer(), tally.diverging
     footer["stale_known"] = [
@@ -101,7 +101,7 @@ def close_run(
     return footer, diverging
 
 
-def _some_at_a_time(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def some_at_a_time(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Parts together, as many as make ``TOGETHER`` rows: each counted alone takes far longer."""
     some: list[pd.DataFrame] = []
     for part in parts:
