@@ -6,8 +6,8 @@ Each run is ``bnconform run --profile nightly`` in a process of its own, one aft
 share a cache of compiled code, FOLDER/cache: a cold run empties it first, a warm one finds what the
 run before it left. *footer* is the run's own time, from its plan to its footer; *all* includes
 starting every subject to see what it is. *harness* and *processes* are seconds of processor time of
-the harness and of all that it started; *calls* are those that subjects took to answer, by the clock.
-*MB* is the largest resident memory of the harness, looked at five times a second.
+the harness and of all that it started; *calls* are those that subjects took to answer, by the
+clock. *MB* is the largest resident memory of the harness, looked at five times a second.
 """
 
 from __future__ import annotations
