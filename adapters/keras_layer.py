@@ -145,8 +145,7 @@ class _Keras:
 class _EagerKeras(_Keras):
     """A backend that calls the layer as it is; layers that are not in use are kept.
 
-    A campaign asks the cases of one signature in a row, and to make a layer takes as long as to
-    call it.
+    A campaign asks the cases of one signature in a row, and making a layer adds to each of them.
     """
 
     def __init__(self) -> None:

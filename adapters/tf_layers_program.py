@@ -100,7 +100,7 @@ class Program:
         dy.set_shape(plan.shape)
         self.adjustment: Adjustment | None = layer.adjustment
         outputs = self._outputs(layer, x, plan)
-        # Once where both are one tensor: gradients are a third of a graph's cost.
+        # Once where training and inference are one tensor.
         different = dict.fromkeys(y.ref() for y in outputs.values())
         calls = {y: _differentiated(tf, layer, x, y.deref(), dy) for y in different}
         updates = v1.get_collection(v1.GraphKeys.UPDATE_OPS)

@@ -64,7 +64,7 @@ def _portions(cases: Sequence[Case]) -> Iterator[list[Case]]:
     elements = 0
     for case in cases:
         some.append(case)
-        elements += case.steps * functools.reduce(int.__mul__, case.shape, 1)
+        elements += case.elements
         if elements >= MADE_AT_ONCE:
             yield some
             some, elements = [], 0

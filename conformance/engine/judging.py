@@ -32,13 +32,8 @@ class Judged:
 
 def make_trial(case: Case, adapter: type[Adapter]) -> Trial:
     """The arrays of ``case`` and what they must give under the adapter's dialect."""
-    (trial,) = make_trials([case], adapter)
+    (trial,) = _trials([case], make_many([case]), adapter, closely)
     return trial
-
-
-def make_trials(cases: Sequence[Case], adapter: type[Adapter]) -> list[Trial]:
-    """What :func:`make_trial` gives for each of ``cases``, those of a signature all at once."""
-    return _trials(cases, make_many(cases), adapter, closely)
 
 
 def _trials(

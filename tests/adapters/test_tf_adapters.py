@@ -306,6 +306,11 @@ def test_a_layer_of_a_known_kind_starts_from_its_own_parameters(answers: Answers
     assert sizes[0] == sizes[1]
 
 
+def test_a_graph_is_differentiated_once(answers: Answers) -> None:
+    """Where training and inference are one tensor, so are their gradients."""
+    assert answers["tf.layers.unfused: gradients"] == {"gradients"}
+
+
 def test_graphs_that_nobody_uses_are_bounded(answers: Answers) -> None:
     """Past the limit the graph that lay idle longest is closed."""
     assert answers["tf.layers: idle programs, closed sessions"] == (2, 3)
@@ -449,6 +454,7 @@ def _work_graph() -> Answers:
     found["tf.layers.unfused: NaN in inference"] = _run(unfused, NAN_INFERENCE)
     found["tf.layers: alone and beside another"] = _alone_and_beside(unfused)
     found["tf.layers: the same case again"] = _same_again(fused)
+    found["tf.layers.unfused: gradients"] = _gradients(unfused)
     found["tf.layers: idle programs, closed sessions"] = _idle_programs(TfLayersUnfused())
     return found
 
@@ -515,6 +521,14 @@ def _same_again(adapter: TfLayersFused) -> tuple[Array | None, Array | None, lis
         del layer
         gc.collect()
     return found[0], found[1], sizes
+
+
+def _gradients(adapter: TfLayersUnfused) -> set[str]:
+    """How often a graph was differentiated, by what TensorFlow calls each time."""
+    case = _case(4, 3)
+    layer = adapter.build(case, make_inputs(case).parameters)
+    names = (each.name for each in layer.program.session.graph.get_operations())
+    return {name.partition("/")[0] for name in names if name.startswith("gradients")}
 
 
 def _idle_programs(adapter: TfLayersUnfused) -> tuple[int, int]:
