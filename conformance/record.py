@@ -6,8 +6,8 @@ read nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class VerdictKind(StrEnum):
@@ -26,9 +26,11 @@ UNEXPECTED = frozenset(VerdictKind) - {VerdictKind.CONFORMS, VerdictKind.UNSUPPO
 """Verdicts that need a known divergence to be accepted."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One row of a run. :data:`COLUMNS` says what each field means."""
+class Record(NamedTuple):
+    """One row of a run. :data:`COLUMNS` says what each field means.
+
+    A tuple, as a night makes a million of them.
+    """
 
     subject: str
     framework: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .contract import Quantity
 
@@ -115,8 +115,7 @@ Verdict: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
+class Judgement(NamedTuple):
     """One verdict: which clause it is evidence for, on which quantity, from which step.
 
     ``behaviour`` is None but where a call may be rejected.

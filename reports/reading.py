@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 
@@ -191,7 +191,7 @@ def _frame(name: str, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
 
 
 def _records(path: Path) -> pd.DataFrame:
-    types = {name: _TYPES[str(kind)] for name, kind in Record.__annotations__.items()}
+    types = {name: _TYPES[kind.__name__] for name, kind in get_type_hints(Record).items()}
     frames = [_part(part) for part in sorted((path / "records").glob("*.parquet"))]
     if not frames:
         frames = [pd.DataFrame(columns=list(COLUMNS))]

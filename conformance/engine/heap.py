@@ -13,8 +13,11 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _KEPT = 32 * 2**20
 """Free bytes at the heap's end from which on they are given back."""
 
-_OWN_PAGES = 4 * 2**20
-"""Bytes from which on an array gets pages of its own, which are given back with it."""
+_OWN_PAGES = 16 * 2**20
+"""Bytes from which on an array gets pages of its own, which are given back with it.
+
+New pages cost more than what is computed in them once, so that these are few.
+"""
 
 
 def keep_small() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from ..contract import Answered, Observation, Observed, Outcome, Raised
@@ -46,7 +46,7 @@ class Labels:
         """The row, about what has these facts, with the first entry that covers it."""
         for entry in self._entries_for(record.subject, record.framework_version):
             if entry.accepts(record) and entry.looks_at(record, facts):
-                return replace(record, known=entry.id)
+                return record._replace(known=entry.id)
         return record
 
     def _entries_for(self, subject: str, version: str) -> list[KnownDivergence]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
 from ..contract import Quantity
 from ..formats import Format
 from .expectation import Expectation, Expected
@@ -29,6 +31,7 @@ class Sheet:
     shape: tuple[int, ...] = field(init=False)
     """Of every case's array."""
     _columns: Expectation | None = field(default=None, init=False, repr=False)
+    _parts: tuple[Sheet, Sheet] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Everybody asks for the shape."""
@@ -43,6 +46,20 @@ class Sheet:
         if self.stack.count > 1:
             # That of a single case may be large, and is looked at once.
             self._columns = found
+        return found
+
+    def parts(self, inside: np.ndarray) -> tuple[Sheet, Sheet]:
+        """The same, looked at only where ``inside``, of a case's shape, is true, and elsewhere.
+
+        Kept: every call must be about the same elements.
+        """
+        if self._parts is None:
+            self._parts = self._without(~inside), self._without(inside)
+        return self._parts
+
+    def _without(self, places: np.ndarray) -> Sheet:
+        found, columns = replace(self), self.columns
+        found._columns = columns.without(np.broadcast_to(places, columns.value.shape))  # noqa: SLF001 -- its own kind
         return found
 
     @property

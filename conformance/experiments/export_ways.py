@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +80,7 @@ class Way:
             purpose=f"{self.purpose}: {scenes}",
             clauses={place: CLAUSES[what] for leg in legs for what, place in leg.places()},
             arrays=arrays,
-            expected=partial(_expected, legs),
+            expected=cache(partial(_expected, legs)),
         )
 
 

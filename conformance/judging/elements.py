@@ -127,7 +127,7 @@ class Elements:
         """The elements of ``blocks`` in order."""
         columns = [block.columns for block in blocks]
         return cls(
-            got=_row([_row(block.gots).astype(np.float64) for block in blocks]),
+            got=_row([got for block in blocks for got in block.gots], np.float64),
             high=_row([each.value.hi for each in columns]),
             low=_row([each.value.lo for each in columns]),
             bound=_row([each.bound for each in columns]),
@@ -175,5 +175,6 @@ class Elements:
         return hits[np.minimum(first, hits.size - 1)]
 
 
-def _row(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([array.ravel() for array in arrays])
+def _row(arrays: Sequence[np.ndarray], dtype: type | None = None) -> np.ndarray:
+    """All elements, one array after the other; in its own format if no other is asked for."""
+    return np.concatenate(arrays, axis=None, dtype=dtype, casting="unsafe")

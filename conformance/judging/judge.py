@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from ..contract import (
     Unsupported,
 )
 from ..dialect import Dialect, Policy
-from ..expecting.together import Opened
+from ..expecting.together import Entry, Opened
 from ..reference import Conventions, Expectation, Expected
 from ..verdict import (
     CALL,
@@ -219,7 +219,7 @@ def _judge_answered(
     if rejection is not None:
         yield call_judgement(rejection[0], Conforms(), _acceptance(found))
     form = next((j for j in found if _is_form(j.verdict)), None)
-    yield replace(form, clause="BN-CALL-2") if form else call_judgement("BN-CALL-2", Conforms())
+    yield form._replace(clause="BN-CALL-2") if form else call_judgement("BN-CALL-2", Conforms())
     yield from (j for j in found if not _is_form(j.verdict))
 
 
@@ -288,11 +288,11 @@ def _judge_step(
     for quantity in want:
         if quantity not in bench.exposed or quantity is Quantity.Y_INFER:
             continue
-        got: Array | None = getattr(step, quantity.value)
+        got: Array | None = getattr(step, quantity)
         if got is None:
             yield from _missing(bench, quantity, index)
         else:
-            yield from _judge_array(bench, quantity, got, want, index)
+            yield from _compared(bench, quantity, got, want, index)
 
 
 def _judge_inference(
@@ -301,7 +301,7 @@ def _judge_inference(
     """The inference call after training: its output, and that it left the state alone."""
     last = len(answer.steps) - 1
     if Quantity.Y_INFER in bench.exposed:
-        yield from _judge_array(bench, Quantity.Y_INFER, step.y, want, last)
+        yield from _compared(bench, Quantity.Y_INFER, step.y, want, last)
     for quantity in sorted(RUNNING_STATISTICS & bench.exposed):
         before, after = getattr(answer.steps[-1], quantity), getattr(step, quantity)
         if before is None:
@@ -337,22 +337,40 @@ def _missing(bench: _Bench, quantity: Quantity, index: int) -> Iterator[_Look]:
         yield _Look(clause=clause, quantity=quantity, step=index, verdict=verdict)
 
 
-def _judge_array(
+def _compared(
     bench: _Bench,
     quantity: Quantity,
     got: Array,
     want: Mapping[Quantity, Expectation],
     index: int,
-) -> Iterator[_Look]:
+) -> Iterable[_Look]:
+    """One look, or two: at the channel that holds what is not finite, and at the others."""
     if not bench.holds_non_finite:
-        pair = (got, _unopened(want, quantity))
-        yield _Look(bench.clause(quantity), quantity, index, pair)
-        return
+        return (_Look(bench.clause(quantity), quantity, index, (got, _unopened(want, quantity))),)
+    own, others = _by_channel(bench.case, want, quantity)
+    return [
+        _Look(
+            clause=bench.clause(quantity, own_channel=part is own),
+            quantity=quantity,
+            step=index,
+            pair=(got, part),
+            partial=True,
+        )
+        for part in (own, others)
+    ]
+
+
+def _by_channel(
+    case: Case, want: Mapping[Quantity, Expectation], quantity: Quantity
+) -> tuple[Want, Want]:
+    """What is expected in the channel that holds what is not finite, and in the others."""
+    if isinstance(want, Opened):
+        sheet, place = want.entry(quantity)
+        own, others = sheet.parts(_in_channel_0(case, sheet.shape))
+        return Entry(own, place), Entry(others, place)
     expected = want[quantity]
-    for own_channel in (True, False):
-        part = expected.without(_in_channel_0(bench.case, expected) != own_channel)
-        clause = bench.clause(quantity, own_channel=own_channel)
-        yield _Look(clause, quantity, index, (got, part), partial=True)
+    inside = _in_channel_0(case, expected.value.shape)
+    return expected.without(~inside), expected.without(inside)
 
 
 def _unopened(want: Mapping[Quantity, Expectation], quantity: Quantity) -> Want:
@@ -360,9 +378,8 @@ def _unopened(want: Mapping[Quantity, Expectation], quantity: Quantity) -> Want:
     return want.entry(quantity) if isinstance(want, Opened) else want[quantity]
 
 
-def _in_channel_0(case: Case, want: Expectation) -> np.ndarray:
+def _in_channel_0(case: Case, shape: tuple[int, ...]) -> np.ndarray:
     """Which elements belong to channel 0, the one that non-finite fills spoil."""
-    shape = want.value.shape
     mask = np.zeros(shape, bool)
     image = len(shape) == case.rank and shape != case.feature_shape
     axes = case.channel_axes if image else range(len(shape))

@@ -2,9 +2,9 @@
 
 :class:`Rational` stands wherever ``doubledouble.DoubleDouble`` does: ``spec.py`` runs on it
 unchanged, on magnitudes that float64 could not even hold, and ``hi`` and ``lo`` give the nearest
-double-double. Only ``sqrt`` rounds: to ``SQRT_BITS`` significant bits, correctly. A channel costs
-about a hundred times what it costs in double-double, which is why the exact value is asked for only
-where :func:`undecided` says so.
+double-double. Only ``sqrt`` rounds: to ``SQRT_BITS`` significant bits, correctly. The numbers are
+GMP's, by gmpy2. A channel still costs many times what it costs in double-double, which is why the
+exact value is asked for only where :func:`undecided` says so.
 
 NaN, infinities, division by zero and roots of negative numbers give "undefined", which spreads as
 NaN does.
@@ -13,16 +13,17 @@ NaN does.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from gmpy2 import isqrt, mpq
 
 from .doubledouble import DoubleDouble, Float64
 
-Scalar: TypeAlias = Fraction | None
+Scalar: TypeAlias = mpq | None
 """An exact number, or None for one that is undefined."""
 
 SQRT_BITS = 256
@@ -42,11 +43,18 @@ class Rational:
     DECIDED = 0.0
     """How close to 1 error / bound may come before these values cannot tell the side."""
 
-    __slots__ = ("values",)
+    _hi: Float64 | None = None
 
     def __init__(self, values: Any) -> None:
-        """Hold numbers, double-double values, or an object array of fractions (None: undefined)."""
-        self.values: npt.NDArray[Any] = _fractions(values)
+        """Hold numbers, double-double values, or an object array of exact ones and None."""
+        self.values: npt.NDArray[Any] = _exactly(values)
+
+    @classmethod
+    def holding(cls, values: Any) -> Rational:
+        """What an operation on exact numbers gave: they are taken as they are."""
+        found = cls.__new__(cls)
+        found.values = np.asarray(values, object)
+        return found
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +64,10 @@ class Rational:
     @property
     def hi(self) -> Float64:
         """The nearest float64 values; NaN where undefined, infinite beyond the largest."""
-        return np.asarray(_HIGH(self.values), np.float64)
+        if self._hi is None:
+            # Kept, as every bound asks for it.
+            self._hi = np.asarray(_HIGH(self.values), np.float64)
+        return self._hi
 
     @property
     def lo(self) -> Float64:
@@ -72,7 +83,7 @@ class Rational:
         operation = _OPERATIONS.get(ufunc)
         if operation is None or method != "__call__" or kwargs:
             return NotImplemented
-        return Rational(operation(*(_fractions(value) for value in inputs)))
+        return Rational.holding(operation(*map(_exactly, inputs)))
 
     def __add__(self, other: Any) -> Rational:
         """Sum."""
@@ -112,21 +123,21 @@ class Rational:
 
     def __getitem__(self, index: Any) -> Rational:
         """The values at ``index``."""
-        return Rational(self.values[index])
+        return Rational.holding(self.values[index])
 
     def reshape(self, *shape: Any) -> Rational:
         """The same values in another shape."""
-        return Rational(self.values.reshape(*shape))
+        return Rational.holding(self.values.reshape(*shape))
 
     def sum(self, axis: tuple[int, ...], *, keepdims: bool = False) -> Rational:
         """Sum over ``axis``; 0 where there is nothing to sum."""
         total = self.values
         for dim in sorted(axis, reverse=True):
-            total = np.asarray(_ADD.reduce(total, axis=dim, initial=Fraction(0)), object)
+            total = np.asarray(_ADD.reduce(total, axis=dim, initial=mpq(0)), object)
         if keepdims:
             shape = [1 if dim in axis else size for dim, size in enumerate(self.shape)]
             total = total.reshape(shape)
-        return Rational(total)
+        return Rational.holding(total)
 
     def to_float64(self) -> Float64:
         """The nearest float64 values."""
@@ -137,32 +148,32 @@ class Rational:
         return DoubleDouble(self.hi, self.lo)
 
 
-def root(value: Fraction, bits: int = SQRT_BITS) -> Fraction:
+def root(value: mpq, bits: int = SQRT_BITS) -> mpq:
     """The square root of ``value`` >= 0: exact where it is rational, else rounded to ``bits``.
 
     Rounded to nearest, so that it errs by at most 2^-bits relative.
     """
     top, bottom = value.numerator, value.denominator
-    exact = math.isqrt(top), math.isqrt(bottom)
+    exact = isqrt(top), isqrt(bottom)
     if exact[0] ** 2 == top and exact[1] ** 2 == bottom:
-        return Fraction(*exact)
+        return mpq(*exact)
     # 4^shift value lies between 4^bits / 2 and 4^bits 4: its root is at least 2^(bits - 1/2).
     exponent = top.bit_length() - bottom.bit_length()
     shift = bits - exponent // 2
-    scaled = value * Fraction(4) ** shift
-    whole = math.isqrt(scaled.numerator // scaled.denominator)
+    scaled = value * mpq(4) ** shift
+    whole = isqrt(scaled.numerator // scaled.denominator)
     # Between whole and whole + 1: the nearer one, found by comparing squares.
-    if scaled > (whole + Fraction(1, 2)) ** 2:
+    if scaled > (whole + mpq(1, 2)) ** 2:
         whole += 1
-    return whole * Fraction(2) ** -shift
+    return whole * mpq(2) ** -shift
 
 
-def _fractions(values: Any) -> npt.NDArray[Any]:
+def _exactly(values: Any) -> npt.NDArray[Any]:
     """An object array of exact numbers."""
     if isinstance(values, Rational):
         return values.values
     if isinstance(values, DoubleDouble):
-        return np.asarray(_ADD(_fractions(values.hi), _fractions(values.lo)), object)
+        return np.asarray(_ADD(_exactly(values.hi), _exactly(values.lo)), object)
     array = np.asarray(values)
     if array.dtype.kind not in "iuO":
         array = array.astype(np.float64)  # a superset of every floating format in use
@@ -172,51 +183,57 @@ def _fractions(values: Any) -> npt.NDArray[Any]:
 def _lift(value: Any) -> Scalar:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    return Fraction(value)
+    return mpq(value)
 
 
 def _apply(ufunc: np.ufunc, *operands: Any) -> Rational:
-    return Rational(_OPERATIONS[ufunc](*(_fractions(operand) for operand in operands)))
+    return Rational.holding(_OPERATIONS[ufunc](*map(_exactly, operands)))
 
 
-def _strict(function: Callable[..., Scalar], operands: int) -> np.ufunc:
-    """``function`` on arrays, undefined wherever an operand is."""
+def _unary(function: Callable[[mpq], Scalar]) -> np.ufunc:
+    """``function`` on an array, undefined wherever that is."""
+    made: np.ufunc = np.frompyfunc(lambda a: None if a is None else function(a), 1, 1)
+    return made
 
-    def scalar(*values: Scalar) -> Scalar:
-        return None if any(value is None for value in values) else function(*values)
 
-    return np.frompyfunc(scalar, operands, 1)
+def _binary(function: Callable[[mpq, mpq], Scalar]) -> np.ufunc:
+    """``function`` on two arrays, undefined wherever one of them is."""
+    made: np.ufunc = np.frompyfunc(
+        lambda a, b: None if a is None or b is None else function(a, b), 2, 1
+    )
+    return made
 
 
 def _high(value: Scalar) -> float:
     if value is None:
         return math.nan
     try:
-        return float(value)
+        # Python's own division rounds correctly, below the normal numbers, too.
+        return int(value.numerator) / int(value.denominator)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
 
 
 def _low(value: Scalar) -> float:
     high = _high(value)
-    return float(value - Fraction(high)) if value is not None and math.isfinite(high) else 0.0
+    return _high(value - mpq(high)) if value is not None and math.isfinite(high) else 0.0
 
 
 _LIFT = np.frompyfunc(_lift, 1, 1)
 _HIGH = np.frompyfunc(_high, 1, 1)
 _LOW = np.frompyfunc(_low, 1, 1)
-_ADD = np.frompyfunc(lambda a, b: None if a is None or b is None else a + b, 2, 1)
+_ADD = _binary(operator.add)
 
 _OPERATIONS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: _ADD,
-    np.subtract: _strict(lambda a, b: a - b, 2),
-    np.multiply: _strict(lambda a, b: a * b, 2),
-    np.divide: _strict(lambda a, b: a / b if b else None, 2),
-    np.negative: _strict(lambda a: -a, 1),
-    np.square: _strict(lambda a: a * a, 1),
-    np.maximum: _strict(max, 2),
-    np.minimum: _strict(min, 2),
-    np.sqrt: _strict(lambda a: root(a) if a >= 0 else None, 1),
+    np.subtract: _binary(operator.sub),
+    np.multiply: _binary(operator.mul),
+    np.divide: _binary(lambda a, b: a / b if b else None),
+    np.negative: _unary(operator.neg),
+    np.square: _unary(lambda a: a * a),
+    np.maximum: _binary(max),
+    np.minimum: _binary(min),
+    np.sqrt: _unary(lambda a: root(a) if a >= 0 else None),
 }
 
 
@@ -272,12 +289,12 @@ def _ratio(got: float, exact: Scalar, bound: float) -> float:
         return math.nan
     if not math.isfinite(got):
         return math.inf
-    error = abs(Fraction(got) - exact)
+    error = abs(mpq(got) - exact)
     if math.isinf(bound) or error == 0:
         return 0.0
     if bound == 0:
         return math.inf
-    quotient = error / Fraction(bound)
+    quotient = error / mpq(bound)
     nearest = _high(quotient)
     if nearest == 1.0 and quotient != 1:
         return math.nextafter(1.0, math.inf if quotient > 1 else 0.0)

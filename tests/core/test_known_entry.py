@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def row(case: Case, **changes: Any) -> Record:
         message="", mode=case.mode, dtype=case.dtype, fill=case.fill.kind, rank=case.rank,
         smallest_count=case.smallest_count, signature=case.signature,
     )  # fmt: skip
-    return replace(conforming, **changes)
+    return conforming._replace(**changes)
 
 
 def bad(case: Case, **changes: Any) -> Record:
@@ -100,7 +100,7 @@ def measured(
     more: tuple[Case, ...] = (),
 ) -> Measured:
     """A run that holds these rows, which are of ``HALVES``, ``SINGLES`` and ``more`` cases."""
-    frame = pd.DataFrame([asdict(each) for each in rows])
+    frame = pd.DataFrame(rows, columns=list(Record._fields))
     facts = {case.id: facts_of(case.to_dict()) for case in (*HALVES, *SINGLES, DECAYED, *more)}
     return Measured(
         frame=frame,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def make_record(subject: str, case: Case, clause: str, **changes: Any) -> Record
         smallest_count=case.smallest_count,
         signature=case.signature,
     )
-    return replace(plain, **changes)
+    return plain._replace(**changes)
 
 
 def make_subject(name: str, **changes: Any) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class SyntheticRun:
 
     def footer(self) -> dict[str, Any]:
         """The footer that belongs to the records."""
-        frame = pd.DataFrame([asdict(record) for record in self.records], columns=_COLUMNS)
+        frame = pd.DataFrame(self.records, columns=_COLUMNS)
         unexpected = frame["verdict"].isin(UNEXPECTED) & (frame["known"] == "")
         return {
             "format": "bn-run/1",
@@ -202,7 +202,7 @@ class SyntheticRun:
         # Two parts, as a run that goes on writes them.
         for number, start in enumerate((0, 3)):
             part = self.records[start : start + 3] if not number else self.records[start:]
-            frame = pd.DataFrame([asdict(record) for record in part], columns=_COLUMNS)
+            frame = pd.DataFrame(part, columns=_COLUMNS)
             frame.to_parquet(path / "records" / f"part-{number}.parquet")
         for divergence in self.divergences:
             _write_divergence(path / "divergences" / divergence["id"], divergence)
@@ -210,7 +210,7 @@ class SyntheticRun:
         return path
 
 
-_COLUMNS = list(Record.__annotations__)
+_COLUMNS = list(Record._fields)
 
 
 def _dump(path: Path, data: object) -> None:

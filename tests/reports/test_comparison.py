@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -288,7 +287,7 @@ def test_rows_of_one_divergence_are_summed_up(make: Callable[..., Any], compare:
 def test_other_versions_are_said(make: Callable[..., Any], compare: Compare) -> None:
     """Of the framework, once, with the subjects that it concerns, and of bnconform itself."""
     newer = make({}, version="2.0")
-    newer.records = [replace(row, framework_version="2.0") if row.subject == "a.one" else row
+    newer.records = [row._replace(framework_version="2.0") if row.subject == "a.one" else row
                      for row in newer.records]  # fmt: skip
     manifest = newer.manifest
     newer.manifest = lambda: (

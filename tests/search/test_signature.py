@@ -106,21 +106,21 @@ def test_two_exceptions_are_two_causes() -> None:
 def test_an_accepted_divergence_is_not_the_one_that_is_not() -> None:
     """The known divergence that covers a row is part of its signature."""
     (record,) = examiner_of(planted.SmallEpsilon)(CASE).signatures.values()
-    both = signatures_of(CASE, [record, replace(record, known="some-entry")])
+    both = signatures_of(CASE, [record, record._replace(known="some-entry")])
     assert sorted(each.known for each in both) == ["", "some-entry"]
 
 
 def test_each_signature_has_its_worst_record() -> None:
     """Two rows of one signature: the larger error stands for it."""
     (record,) = examiner_of(planted.SmallEpsilon)(CASE).signatures.values()
-    worse = replace(record, error_ratio=10 * record.error_ratio)
+    worse = record._replace(error_ratio=10 * record.error_ratio)
     (found,) = signatures_of(CASE, [record, worse, record]).values()
     assert found == worse
 
 
 def _record(**changes: object) -> Record:
     (record,) = examiner_of(planted.SmallEpsilon)(CASE).signatures.values()
-    return replace(record, **changes)  # type: ignore[arg-type]  # any column
+    return record._replace(**changes)  # type: ignore[arg-type]  # any column
 
 
 def test_state_that_inference_changed_explains_nothing_before_it() -> None:
