@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from .case import Case
@@ -19,13 +19,13 @@ Rank = tuple[int, int, int, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """``facts`` are what known divergences may ask; ``tell`` gives :attr:`told`, when asked for it.
+    """``find`` and ``tell`` give :attr:`facts` and :attr:`told`, which few topics are asked for.
 
     The rest are the record's columns of the same names.
     """
 
     id: str
-    facts: Mapping[str, Any]
+    find: Callable[[], Mapping[str, Any]]
     tell: Callable[[], Mapping[str, Any]]
     rank_of_example: Rank
     mode: str = ""
@@ -35,6 +35,11 @@ class Topic:
     smallest_count: int = 0
     signature: str = ""
 
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """What known divergences may ask."""
+        return self.find()
+
     @property
     def told(self) -> Mapping[str, Any]:
         """All of it as JSON-ready data."""
@@ -43,14 +48,14 @@ class Topic:
 
 def topic_of_case(case: Case) -> Topic:
     """A case as it is."""
-    return _like(case, case.id, case_facts(case), case.to_dict)
+    return _like(case, case.id, partial(case_facts, case), case.to_dict)
 
 
 def topic_of_experiment(experiment: Experiment) -> Topic:
     """An experiment, which has no one case."""
     return Topic(
         id=experiment.id,
-        facts={"experiment": experiment.name},
+        find=partial(dict, experiment=experiment.name),
         tell=partial(
             dict,
             experiment=experiment.name,
@@ -63,8 +68,13 @@ def topic_of_experiment(experiment: Experiment) -> Topic:
 
 def topic_of_probe(probe: Probe) -> Topic:
     """A malformed call: its base case, and what is wrong."""
-    facts = {**case_facts(probe.base), "malformation": probe.malformation.value}
-    return _like(probe.base, probe.id, facts, partial(_tell_of_probe, probe))
+    return _like(
+        probe.base, probe.id, partial(_facts_of_probe, probe), partial(_tell_of_probe, probe)
+    )
+
+
+def _facts_of_probe(probe: Probe) -> dict[str, Any]:
+    return {**case_facts(probe.base), "malformation": probe.malformation.value}
 
 
 def _tell_of_probe(probe: Probe) -> dict[str, Any]:
@@ -76,11 +86,14 @@ def _tell_of_probe(probe: Probe) -> dict[str, Any]:
 
 
 def _like(
-    case: Case, name: str, facts: Mapping[str, Any], tell: Callable[[], Mapping[str, Any]]
+    case: Case,
+    name: str,
+    find: Callable[[], Mapping[str, Any]],
+    tell: Callable[[], Mapping[str, Any]],
 ) -> Topic:
     return Topic(
         id=name,
-        facts=facts,
+        find=find,
         tell=tell,
         rank_of_example=(case.steps, math.prod(case.shape), case.rank, name),
         mode=case.mode.value,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import assert_never
 
 from ..contract import Answered, Observation, Observed, Outcome, Raised
 from ..known.divergences import KnownDivergence
-from ..record import Record, VerdictKind
+from ..record import UNEXPECTED, Record, VerdictKind
 from ..topic import Topic
 from ..verdict import (
     Conforms,
@@ -42,10 +42,13 @@ class Labels:
     entries: Sequence[KnownDivergence]
     _concerned: dict[tuple[str, str], list[KnownDivergence]] = field(default_factory=dict)
 
-    def label(self, record: Record, facts: Mapping[str, Any]) -> Record:
-        """The row, about what has these facts, with the first entry that covers it."""
+    def label(self, record: Record, topic: Topic) -> Record:
+        """The row, about ``topic``, with the first entry that covers it."""
+        if record.verdict not in UNEXPECTED:
+            # Nearly all, and no entry is about them.
+            return record
         for entry in self._entries_for(record.subject, record.framework_version):
-            if entry.accepts(record) and entry.looks_at(record, facts):
+            if entry.accepts(record) and entry.looks_at(record, topic.facts):
                 return record._replace(known=entry.id)
         return record
 
@@ -67,12 +70,13 @@ def make_records(
     """One labelled row for each judgement."""
     seconds = outcome.seconds if isinstance(outcome, (Answered, Observed, Raised)) else 0.0
     rows = (_row(subject, topic, seconds, judgement) for judgement in judgements)
-    return [labels.label(row, topic.facts) for row in rows]
+    return [labels.label(row, topic) for row in rows]
 
 
 def _row(subject: SubjectInfo, topic: Topic, seconds: float, judgement: Judgement) -> Record:
-    measure = _measure(judgement.verdict)
-    kind, cause, message = describe(judgement.verdict)
+    verdict = judgement.verdict
+    measure = _measure(verdict) or _NOT_MEASURED
+    kind, cause, message = describe(verdict)
     return Record(
         subject=subject.name,
         framework=subject.framework,
@@ -84,18 +88,18 @@ def _row(subject: SubjectInfo, topic: Topic, seconds: float, judgement: Judgemen
         verdict=kind.value,
         known="",
         cause=cause,
-        error_ratio=measure.ratio if measure else math.nan,
-        max_abs_error=measure.abs_error if measure else math.nan,
-        max_ulp=measure.ulp if measure else math.nan,
-        bound=measure.bound if measure else math.nan,
-        vacuous=isinstance(judgement.verdict, Conforms) and judgement.verdict.vacuous,
+        error_ratio=measure.ratio,
+        max_abs_error=measure.abs_error,
+        max_ulp=measure.ulp,
+        bound=measure.bound,
+        vacuous=isinstance(verdict, Conforms) and verdict.vacuous,
         seconds=seconds,
         step=judgement.step,
-        worst_index=",".join(map(str, measure.index)) if measure else "",
-        expected=measure.expected if measure else math.nan,
-        got=measure.got if measure else math.nan,
-        judged_elements=measure.judged if measure else 0,
-        vacuous_elements=measure.vacuous if measure else 0,
+        worst_index=",".join(map(str, measure.index)),
+        expected=measure.expected,
+        got=measure.got,
+        judged_elements=measure.judged,
+        vacuous_elements=measure.vacuous,
         message=message,
         mode=topic.mode,
         dtype=topic.dtype,
@@ -105,6 +109,13 @@ def _row(subject: SubjectInfo, topic: Topic, seconds: float, judgement: Judgemen
         signature=topic.signature,
         behaviour=judgement.behaviour.value if judgement.behaviour else "",
     )
+
+
+_NOT_MEASURED = Measure(
+    ratio=math.nan, abs_error=math.nan, ulp=math.nan, bound=math.nan, expected=math.nan,
+    got=math.nan, index=(), judged=0, vacuous=0,
+)  # fmt: skip
+"""What a row says where nothing was compared."""
 
 
 def _measure(verdict: Verdict) -> Measure | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -155,9 +156,7 @@ def _measured_chunk(blocks: Sequence[Block]) -> Iterable[_Measured]:
     elements = Elements.of(blocks)
     if not elements.got.size:
         nothing = math.nan
-        return [
-            _Measured(0.0, nothing, nothing, nothing, 0.0, 0.0, 0, 0, 0) for _ in elements.wants
-        ]
+        return [_Measured(0.0, nothing, nothing, nothing, 0.0, 0.0, 0, 0, 0) for _ in elements.ends]
     error = _error(elements)
     ratio = _ratio(elements, error)
     settled = _arbitrated(elements, ratio)
@@ -181,7 +180,7 @@ def _ratio(e: Elements, error: Float64) -> Float64:
         if np.isfinite(ratio).all():
             # Then so are all answers and all exact values, as nearly always.
             return ratio
-        largest = e.spread(output_of(want).largest for want in e.wants)
+        largest = e.formatted(attrgetter("largest"))
         overflow = np.abs(e.high) + e.bound >= largest
         right_infinity = np.isinf(e.got) & overflow & (np.sign(e.got) == np.sign(e.high))
     got_finite, must_be_finite = np.isfinite(e.got), np.isfinite(e.high)
@@ -204,14 +203,14 @@ def _arbitrated(e: Elements, ratio: Float64) -> Float64 | None:
     Comparisons that were arbitrated expect the exact values from then on. None if none was.
     """
     open_ = undecided(ratio, e.high, e.decided) & np.isfinite(e.got)
-    outside = [not _in_range(want) for want in e.wants]
+    outside = [out for block in e.blocks for out in block.out_of_range()]
     if any(outside):
-        open_ |= (e.spread(outside) > 0) & np.isfinite(e.got)
+        open_ |= e.spread(outside) & np.isfinite(e.got)
     if not open_.any():
         return None
-    result = ratio.copy()
+    result, wants = ratio.copy(), e.wants
     for index in map(int, np.flatnonzero(e.reduced(np.logical_or, open_ & ~e.excluded))):
-        want = _taken_out(e.wants[index])
+        want = _taken_out(wants[index])
         if want.exact is not None:
             where = slice(e.starts[index], e.ends[index])
             settled = want.exact().without(want.excluded)
@@ -220,10 +219,6 @@ def _arbitrated(e: Elements, ratio: Float64) -> Float64 | None:
             result[where] = np.where(use, decided, ratio[where])
             e.put(where, settled)
     return result
-
-
-def _in_range(want: Want) -> bool:
-    return want.sheet.in_range[want.place] if isinstance(want, Entry) else want.in_range
 
 
 def _taken_out(want: Want) -> Expectation:
@@ -262,9 +257,8 @@ def _nothing_judged(vacuous: int) -> Measure:
 def _errors(e: Elements, error: Float64, judged: np.ndarray) -> tuple[Float64, Float64]:
     """|got - exact| of each judged element, as it is and in units in the last place."""
     error = np.where(judged & np.isfinite(error), error, 0.0)
-    outputs = [output_of(want) for want in e.wants]
-    unit = e.spread(output.unit_roundoff for output in outputs)
-    least = e.spread(output.smallest_subnormal for output in outputs)
+    unit = e.formatted(attrgetter("unit_roundoff"))
+    least = e.formatted(attrgetter("smallest_subnormal"))
     with np.errstate(over="ignore"):
         # An error of 1e300 where 0 was expected has no finite number of ulps.
         return error, error / _spacing(e.high, unit, least)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -53,6 +53,18 @@ class Block:
     def size(self) -> int:
         """Number of elements."""
         return self.columns.bound.size
+
+    @property
+    def output(self) -> Format:
+        """The format of all answers."""
+        return self.columns.output
+
+    def out_of_range(self) -> list[bool]:
+        """Whether what each comparison is with left the range of double-double."""
+        first = self.wants[0]
+        if isinstance(first, Entry) and all(first.sheet.in_range):
+            return [False] * len(self.wants)
+        return [not _in_range(want) for want in self.wants]
 
 
 def chunks(pairs: Sequence[Pair]) -> Iterator[list[Block]]:
@@ -108,7 +120,7 @@ def _selected(sheet: Sheet, places: Sequence[int]) -> Expectation:
 class Elements:
     """All elements of several comparisons in one row; ``ends`` is where each comparison ends.
 
-    ``wants`` are what the comparisons are with, one each; ``decided`` is how close to 1 error /
+    ``blocks`` are those that it is made of; ``decided`` is how close to 1 error /
     bound may come for all of them before what is expected is not known closely enough.
     """
 
@@ -119,7 +131,7 @@ class Elements:
     vacuous: np.ndarray
     excluded: np.ndarray
     ends: np.ndarray
-    wants: Sequence[Want]
+    blocks: Sequence[Block]
     decided: float
 
     @classmethod
@@ -134,7 +146,7 @@ class Elements:
             vacuous=_row([each.vacuous for each in columns]),
             excluded=_row([each.excluded for each in columns]),
             ends=np.cumsum([got.size for block in blocks for got in block.gots]),
-            wants=[want for block in blocks for want in block.wants],
+            blocks=blocks,
             decided=max(each.value.DECIDED for each in columns),
         )
 
@@ -148,9 +160,19 @@ class Elements:
         """Where each comparison begins."""
         return np.asarray(self.ends - self.sizes)
 
-    def spread(self, values: Iterable[float]) -> Float64:
+    @property
+    def wants(self) -> list[Want]:
+        """What the comparisons are with, one each."""
+        return [want for block in self.blocks for want in block.wants]
+
+    def spread(self, values: Sequence[bool]) -> np.ndarray:
         """One value for each comparison, repeated for each of its elements."""
-        return np.repeat(np.array(list(values), np.float64), self.sizes)
+        return np.repeat(values, self.sizes)
+
+    def formatted(self, value: Callable[[Format], float]) -> Float64:
+        """A number that the format of an answer has, repeated for each of its elements."""
+        of_blocks = np.array([value(block.output) for block in self.blocks], np.float64)
+        return np.repeat(of_blocks, [block.size for block in self.blocks])
 
     def reduced(self, operation: np.ufunc, values: np.ndarray) -> np.ndarray:
         """``values`` of each comparison taken together, 0 where it has none."""
@@ -173,6 +195,10 @@ class Elements:
         hits = np.flatnonzero(values == largest)
         first = np.searchsorted(hits, self.starts)
         return hits[np.minimum(first, hits.size - 1)]
+
+
+def _in_range(want: Want) -> bool:
+    return want.sheet.in_range[want.place] if isinstance(want, Entry) else want.in_range
 
 
 def _row(arrays: Sequence[np.ndarray], dtype: type | None = None) -> np.ndarray:
