@@ -79,9 +79,9 @@ def _known_to_dict(entry: KnownDivergence) -> dict[str, Any]:
 
 
 RECORDED_PACKAGES = (
-    "bnconform", "numpy", "ml_dtypes", "pandas", "pyarrow", "hypothesis", "torch", "triton",
-    "tensorflow", "tensorflow-cpu", "tf_keras", "keras", "jax", "jaxlib", "flax", "dm-haiku",
-    "equinox", "onnx",
+    "bnconform", "numpy", "ml_dtypes", "gmpy2", "pandas", "pyarrow", "hypothesis", "torch",
+    "triton", "tensorflow", "tensorflow-cpu", "tf_keras", "keras", "jax", "jaxlib", "flax",
+    "dm-haiku", "equinox", "onnx", "onnxruntime",
 )  # fmt: skip
 """Packages whose versions a run records where they are installed."""
 

@@ -25,7 +25,7 @@ _GLANCE = 0.5
 _LEAVE_LIMIT = 15.0
 """Seconds that an outpost gets to end its process."""
 
-JUDGING_PACKAGES = ("bnconform", "numpy", "ml_dtypes")
+JUDGING_PACKAGES = ("bnconform", "numpy", "ml_dtypes", "gmpy2")
 """What decides a judgement besides the answer, and must be the same on every node."""
 
 
