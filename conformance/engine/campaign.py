@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import gc
 import itertools
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -63,6 +64,9 @@ AHEAD_ELEMENTS = 2 * BATCH_ELEMENTS
 AHEAD_ANSWERS = 512
 """Answers that may wait, however small they are."""
 
+TURN = 0.0005
+"""Seconds that a thread may compute while another one waits for its turn."""
+
 
 def run_campaign(
     request: Request,
@@ -83,7 +87,7 @@ def run_campaign(
     versions = recorded_versions()
     try:
         campaign = _Campaign(run, versions, known, listener, request, cases)
-        with _set_aside():
+        with _set_aside(), _short_turns():
             campaign.run(units, request.workers, crew)
         footer, diverging = close_run(run, known, cases, today)
         campaign.bundles.close(diverging)
@@ -107,6 +111,21 @@ def _set_aside() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let a thread that reads answers go before one that judges, till this is over.
+
+    An answer comes through a pipe in many pieces, and for each the reader waits until the judge's
+    turn ends: at Python's 5 ms a turn, workers would wait for it, too (``benchmarks/turns.py``).
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, TURN))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 _Pair: TypeAlias = tuple[Unit, Answer | None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from bnconform.conformance.cases.malformed import PROBES
 from bnconform.conformance.cases.plan import PROFILES, plan_cases
 from bnconform.conformance.engine.campaign import (
+    TURN,
     Request,
     Subject,
     describe_subject,
@@ -238,3 +240,37 @@ def test_progress_ends_at_the_total(tmp_path: Path) -> None:
     quiet = Quiet()
     run_campaign(_request(tmp_path / "run"), [_subject(REFERENCE)], (), quiet, TODAY)
     assert quiet.total == quiet.done == {"numpy.reference": 60 + len(PROBES)}
+
+
+class Turns(Quiet):
+    """Keeps how long a thread may compute while another one waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[float] = set()
+
+    def advanced(self, subject: str, cases: int) -> None:
+        super().advanced(subject, cases)
+        self.seen.add(sys.getswitchinterval())
+
+
+@pytest.mark.parametrize(
+    ("own", "during"),
+    [
+        pytest.param(0.005, TURN, id="Python's own is too long for who reads answers"),
+        pytest.param(TURN / 2, TURN / 2, id="a shorter one stays"),
+    ],
+)
+def test_turns_are_short_while_answers_are_judged(
+    own: float, during: float, tmp_path: Path
+) -> None:
+    """And whatever they were before once the run is over."""
+    turns, before = Turns(), sys.getswitchinterval()
+    sys.setswitchinterval(own)
+    try:
+        run_campaign(_request(tmp_path / "run"), [_subject(REFERENCE)], (), turns, TODAY)
+        after = sys.getswitchinterval()
+    finally:
+        sys.setswitchinterval(before)
+    assert list(turns.seen) == [pytest.approx(during)]
+    assert after == pytest.approx(own)
