@@ -17,8 +17,8 @@ import sys, numpy, psutil
 from bnconform.conformance.engine.heap import keep_small
 if sys.argv[1] == "small":
     assert keep_small()
-numpy.ones(2**21)  # freed, after which glibc keeps arrays of up to 16 MiB in the heap
-arrays = [numpy.ones(2**20) for _ in range(40)]
+numpy.ones(3 * 2**20)  # freed, after which glibc keeps arrays of up to 24 MiB in the heap
+arrays = [numpy.ones(5 * 2**19) for _ in range(16)]
 arrays[:-1] = []  # the last one holds the end of the heap
 print(psutil.Process().memory_info().rss >> 20)
 """
